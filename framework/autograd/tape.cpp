@@ -1,0 +1,64 @@
+#include "framework/autograd/tape.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "framework/core/memory.h"
+#include "framework/ops/elementwise.h"  // the one upward include: gradients are added and seeded
+
+namespace ddpm {
+namespace {
+
+thread_local Tape* current_tape = nullptr;
+
+void copy_values(const Tensor& from, const Tensor& to) {
+  memory::copy(to.device(), to.raw(), from.raw(), to.bytes());
+}
+
+}  // namespace
+
+Tape::Tape() : previous_(std::exchange(current_tape, this)) {}
+Tape::~Tape() { current_tape = previous_; }
+
+bool Tape::is_recording(std::initializer_list<Tensor> inputs) {
+  return current_tape && std::any_of(inputs.begin(), inputs.end(),
+                                     [](const Tensor& x) { return x.requires_grad(); });
+}
+
+void Tape::record(const char* name, std::initializer_list<Tensor> inputs, const Tensor& output,
+                  Vjp vjp) {
+  if (!is_recording(inputs)) return;
+  output.slot()->requires_grad = true;
+  current_tape->nodes_.push_back({name, output.slot(), std::move(vjp)});
+}
+
+Tensor grad_buffer(const GradRef& slot, const Tensor& like) {
+  return slot->bound && !slot->grad ? slot->bound : Tensor::like(like);
+}
+
+void accumulate_grad(const GradRef& slot, const Tensor& dx) {
+  if (!slot || !slot->requires_grad) return;
+  DDPM_ASSERT(dx.shape() == slot->shape, "gradient {} for a tensor {}", dx.shape(), slot->shape);
+  if (!slot->grad) {
+    if (slot->bound && !dx.shares_storage(slot->bound)) copy_values(dx, slot->bound);
+    slot->grad = slot->bound ? slot->bound : dx;
+  } else if (slot->bound) {
+    copy_values(add(slot->grad, dx), slot->bound);
+  } else {
+    slot->grad = add(slot->grad, dx);
+  }
+}
+
+void Tape::backward(const Tensor& loss) {
+  DDPM_CHECK(loss.numel() == 1, "backward starts from a scalar, not from {}", loss.shape());
+  Tape* outer = std::exchange(current_tape, nullptr);  // gradients are not themselves recorded
+  loss.grad() = full(loss.shape(), 1.0, loss.dtype(), loss.device());
+  while (!nodes_.empty()) {
+    Node node = std::move(nodes_.back());
+    nodes_.pop_back();
+    if (Tensor dy = std::exchange(node.output->grad, Tensor())) node.vjp(dy);
+  }
+  current_tape = outer;
+}
+
+}  // namespace ddpm

@@ -1,0 +1,65 @@
+#include "framework/core/memory.h"
+
+#include <cstdlib>
+#include <cstring>
+
+#include "framework/core/dispatch.h"
+
+namespace ddpm {
+
+// Declared here and defined by each backend: framework/cuda/memory.cu has the CUDA half.
+namespace cuda {
+std::byte* allocate(size_t bytes);
+void release(std::byte* block);
+void zero(std::byte* destination, size_t bytes);
+void copy(std::byte* destination, const std::byte* source, size_t bytes);
+void copy_from_host(std::byte* destination, const void* source, size_t bytes);
+void copy_to_host(void* destination, const std::byte* source, size_t bytes);
+}  // namespace cuda
+
+namespace cpu {
+namespace {
+
+std::byte* allocate(size_t bytes) {
+  void* block = std::aligned_alloc(memory::kAlignment, bytes);
+  if (!block) fail("out of memory: {} bytes were asked for", bytes);
+  return static_cast<std::byte*>(block);
+}
+void release(std::byte* block) { std::free(block); }
+void zero(std::byte* destination, size_t bytes) { std::memset(destination, 0, bytes); }
+void copy(std::byte* destination, const std::byte* source, size_t bytes) {
+  std::memcpy(destination, source, bytes);
+}
+void copy_from_host(std::byte* destination, const void* source, size_t bytes) {
+  if (bytes) std::memcpy(destination, source, bytes);
+}
+void copy_to_host(void* destination, const std::byte* source, size_t bytes) {
+  if (bytes) std::memcpy(destination, source, bytes);
+}
+
+}  // namespace
+}  // namespace cpu
+
+namespace memory {
+
+std::byte* allocate(Device device, size_t bytes) {
+  std::byte* block = nullptr;
+  DDPM_DISPATCH_RESULT(device, block, allocate(bytes));
+  return block;
+}
+void release(Device device, std::byte* block) { DDPM_DISPATCH(device, release(block)); }
+void zero(Device device, std::byte* destination, size_t bytes) {
+  DDPM_DISPATCH(device, zero(destination, bytes));
+}
+void copy(Device device, std::byte* destination, const std::byte* source, size_t bytes) {
+  DDPM_DISPATCH(device, copy(destination, source, bytes));
+}
+void copy_from_host(Device device, std::byte* destination, const void* source, size_t bytes) {
+  DDPM_DISPATCH(device, copy_from_host(destination, source, bytes));
+}
+void copy_to_host(Device device, void* destination, const std::byte* source, size_t bytes) {
+  DDPM_DISPATCH(device, copy_to_host(destination, source, bytes));
+}
+
+}  // namespace memory
+}  // namespace ddpm

@@ -1,0 +1,44 @@
+// 2-D convolution in NHWC with KRSC weights.
+//
+//   y[n, p, q, k] = bias[k] + sum_{r, s, c} x[n, p * stride + r - pad_top, q * stride + s - pad_left, c]
+//                                           * weight[k, r, s, c]
+//
+// Padding is given per side: TensorFlow's 'SAME' at stride 2 on even extents pads (0, 1), which a
+// symmetric padding cannot express and which the DDPM network needs. Forward, data gradient and
+// weight gradient are three kernels with three names; which algorithm runs each is decided by
+// framework/cpu/conv2d_algorithms.h (or its CUDA counterpart) from the shape and the machine.
+#pragma once
+
+#include "framework/core/dispatch.h"
+#include "framework/core/tensor.h"
+
+namespace ddpm {
+
+struct Conv2dGeometry {
+  int stride = 1;
+  int pad_top = 0, pad_left = 0, pad_bottom = 0, pad_right = 0;
+
+  // TensorFlow 'SAME' for a kernel of `extent` on inputs divisible by the stride.
+  static Conv2dGeometry same(int extent, int stride = 1);
+  // Shape of the output for x (N, H, W, C) and weight (K, R, S, C); checks everything.
+  Shape output_shape(const Shape& x, const Shape& weight) const;
+};
+
+// x (N, H, W, C), weight (K, R, S, C), bias (K) or empty -> (N, P, Q, K)
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+              const Conv2dGeometry& geometry);
+
+// The adjoint of conv2d with the same weight and geometry, plus a bias: "transposed convolution".
+// x (N, P, Q, K), weight (K, R, S, C), bias (C) -> (N, H, W, C) with H = P * stride, W = Q * stride
+Tensor conv2d_transpose(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const Conv2dGeometry& geometry);
+
+// An empty bias is allowed in conv2d_forward and conv2d_backward_data (which adds it to dx).
+DDPM_KERNEL(void conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                const Conv2dGeometry& geometry, Tensor& y));
+DDPM_KERNEL(void conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Tensor& bias,
+                                      const Conv2dGeometry& geometry, Tensor& dx));
+DDPM_KERNEL(void conv2d_backward_weight(const Tensor& x, const Tensor& dy,
+                                        const Conv2dGeometry& geometry, Tensor& dweight));
+
+}  // namespace ddpm

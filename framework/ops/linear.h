@@ -1,0 +1,17 @@
+// Affine map of the innermost axis. A 1x1 convolution ("network in network") is this op too.
+#pragma once
+
+#include "framework/core/dispatch.h"
+#include "framework/core/tensor.h"
+
+namespace ddpm {
+
+// x (..., C), weight (K, C), bias (K) or empty -> (..., K):  y = x weight^T + bias
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
+
+DDPM_KERNEL(void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                                Tensor& y));
+DDPM_KERNEL(void linear_backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx));
+DDPM_KERNEL(void linear_backward_weight(const Tensor& x, const Tensor& dy, Tensor& dweight));
+
+}  // namespace ddpm
