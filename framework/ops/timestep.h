@@ -1,7 +1,12 @@
-// What depends on the timestep t of each sample: t is (N) i32, tables are (T) of the compute type.
+// What depends on the timestep t of each sample: t is (N) i32 with values in {0, ..., T - 1}, tables
+// are (T) of the compute type. Both are read from device memory only, so a captured training or
+// sampling step sees new timesteps at every replay.
 #pragma once
 
+#include <cmath>
+
 #include "framework/core/dispatch.h"
+#include "framework/core/host_device.h"
 #include "framework/core/tensor.h"
 
 namespace ddpm {
@@ -25,6 +30,14 @@ Tensor timestep_fill(const Tensor& table, const Tensor& t, Shape shape);
 // y[n] = t[n] == 0 ? first[n] : other[n]: the decoder term is chosen by a mask, never on the host.
 Tensor where_first_timestep(const Tensor& t, const Tensor& first, const Tensor& other);
 
+// Sampling only, no gradients.
+// y[n] = mean[n] + [t[n] > 0] exp(log_variance[n] / 2) noise[n]: DDPM algorithm 2, line 4.
+Tensor ancestral_step(const Tensor& mean, const Tensor& log_variance, const Tensor& noise,
+                      const Tensor& t);
+// t[n] = timesteps[counter[0]], then ++counter[0]. timesteps (S) i32 are the ones a sampler visits,
+// counter (2) i64 is that of its RandomStream; beyond the end the last one is repeated.
+void next_timestep(const Tensor& timesteps, Tensor& counter, Tensor& t);
+
 DDPM_KERNEL(void timestep_embedding_forward(const Tensor& t, Tensor& y));
 DDPM_KERNEL(void add_per_sample_forward(const Tensor& x, const Tensor& bias, Tensor& y));
 // dbias[n, c] = sum over positions of dy[n, :, c]
@@ -36,5 +49,23 @@ DDPM_KERNEL(void timestep_fill_forward(const Tensor& table, const Tensor& t, Ten
 // An empty input reads as zero: the forward map and, with one side empty, its adjoints.
 DDPM_KERNEL(void where_first_timestep_forward(const Tensor& t, const Tensor& first,
                                               const Tensor& other, Tensor& y));
+DDPM_KERNEL(void ancestral_step_forward(const Tensor& mean, const Tensor& log_variance,
+                                        const Tensor& noise, const Tensor& t, Tensor& y));
+DDPM_KERNEL(void next_timestep_forward(const Tensor& timesteps, Tensor& counter, Tensor& t));
 
+namespace math {
+
+// Element i of an embedding. Angles reach 1000 and more: in double, their error stays below f32's.
+struct TimestepEmbedding {
+  int64_t dimension;
+  DDPM_HD double operator()(int32_t t, int64_t i) const {
+    const int64_t half = dimension / 2, k = i < half ? i : i - half;
+    if (k >= half) return 0;
+    const double step = ::log(10000.0) / static_cast<double>(half - 1);
+    const double angle = t * ::exp(-step * static_cast<double>(k));
+    return i < half ? ::sin(angle) : ::cos(angle);
+  }
+};
+
+}  // namespace math
 }  // namespace ddpm

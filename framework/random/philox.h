@@ -40,9 +40,9 @@ DDPM_HD inline Bits4 philox(uint64_t seed, DrawId id, uint32_t quad) {
   return {{bits.v[0], bits.v[1], bits.v[2], bits.v[3]}};
 }
 
-// Uniform on (0, 1): 24 random bits, centred between grid points, never 0 or 1.
+// Uniform on (0, 1): 23 random bits, centred between grid points; exact in f32, never 0 or 1.
 DDPM_HD inline float to_uniform(uint32_t bits) {
-  return fmaf(static_cast<float>(bits >> 8), 0x1p-24f, 0x1p-25f);
+  return fmaf(static_cast<float>(bits >> 9), 0x1p-23f, 0x1p-24f);
 }
 
 // Uniform on {0, ..., bound - 1} by multiply-shift; the bias is below bound / 2^32.

@@ -1,0 +1,263 @@
+#include "framework/ops/timestep.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "framework/autograd/tape.h"
+#include "framework/cpu/parallel.h"
+#include "framework/ops/scalar_math.h"
+
+namespace ddpm {
+namespace {
+
+void check_timesteps(const char* op, const Tensor& t, int64_t samples) {
+  DDPM_CHECK(t.dtype() == DType::kI32 && t.shape().rank() == 1, "{}: t is {} {}, not (N) i32", op,
+             name_of(t.dtype()), t.shape());
+  DDPM_CHECK(t.shape()[0] == samples, "{}: {} timesteps for {} samples", op, t.shape()[0], samples);
+}
+
+void check_table(const char* op, const Tensor& table, DType dtype) {
+  DDPM_CHECK(table.shape().rank() == 1 && table.dtype() == dtype,
+             "{}: the table is {} {}, not (T) {}", op, name_of(table.dtype()), table.shape(),
+             name_of(dtype));
+}
+
+void check_rows(const char* op, const Tensor& u, const Tensor& v, const Tensor& t) {
+  DDPM_CHECK(u.shape().rank() > 0, "{}: the input is a scalar", op);
+  DDPM_CHECK(u.shape() == v.shape() && u.dtype() == v.dtype(), "{}: {} {} and {} {} differ", op,
+             name_of(u.dtype()), u.shape(), name_of(v.dtype()), v.shape());
+  check_timesteps(op, t, u.shape()[0]);
+}
+
+}  // namespace
+
+Tensor timestep_embedding(const Tensor& t, int64_t dimension, DType dtype) {
+  DDPM_CHECK(dimension >= 4, "timestep_embedding: dimension {} is below 4", dimension);
+  check_timesteps("timestep_embedding", t, t.shape()[0]);
+  Tensor y = Tensor::empty({t.shape()[0], dimension}, dtype, t.device());
+  DDPM_DISPATCH(t.device(), timestep_embedding_forward(t, y));
+  return y;
+}
+
+Tensor add_per_sample(const Tensor& x, const Tensor& bias) {
+  DDPM_CHECK(x.shape().rank() >= 2 && bias.shape() == Shape({x.shape()[0], x.shape()[-1]}) &&
+                 x.dtype() == bias.dtype(),
+             "add_per_sample: x {} needs a bias (N, C), not {}", x.shape(), bias.shape());
+  Tensor y = Tensor::like(x);
+  DDPM_DISPATCH(x.device(), add_per_sample_forward(x, bias, y));
+  Tape::record("add_per_sample", {x, bias}, y,
+               [dx = x.slot(), slot = bias.slot()](const Tensor& dy) {
+                 accumulate_grad(dx, dy);
+                 if (!slot->requires_grad) return;
+                 Tensor dbias = Tensor::empty(slot->shape, dy.dtype(), dy.device());
+                 DDPM_DISPATCH(dy.device(), add_per_sample_backward(dy, dbias));
+                 accumulate_grad(slot, dbias);
+               });
+  return y;
+}
+
+Tensor timestep_mix(const Tensor& a, const Tensor& u, const Tensor& b, const Tensor& v,
+                    const Tensor& t) {
+  check_rows("timestep_mix", u, v, t);
+  check_table("timestep_mix", a, u.dtype());
+  check_table("timestep_mix", b, u.dtype());
+  Tensor y = Tensor::like(u);
+  DDPM_DISPATCH(u.device(), timestep_mix_forward(a, u, b, v, t, y));
+  Tape::record("timestep_mix", {u, v}, y,
+               [a, b, t, du = u.slot(), dv = v.slot()](const Tensor& dy) {
+                 if (du->requires_grad) accumulate_grad(du, timestep_scale(a, dy, t));
+                 if (dv->requires_grad) accumulate_grad(dv, timestep_scale(b, dy, t));
+               });
+  return y;
+}
+
+Tensor timestep_scale(const Tensor& a, const Tensor& u, const Tensor& t) {
+  check_rows("timestep_scale", u, u, t);
+  check_table("timestep_scale", a, u.dtype());
+  Tensor y = Tensor::like(u);
+  DDPM_DISPATCH(u.device(), timestep_mix_forward(a, u, Tensor(), Tensor(), t, y));
+  Tape::record("timestep_scale", {u}, y, [a, t, slot = u.slot()](const Tensor& dy) {
+    accumulate_grad(slot, timestep_scale(a, dy, t));
+  });
+  return y;
+}
+
+Tensor timestep_fill(const Tensor& table, const Tensor& t, Shape shape) {
+  check_table("timestep_fill", table, table.dtype());
+  check_timesteps("timestep_fill", t, shape.rank() > 0 ? shape[0] : 0);
+  Tensor y = Tensor::empty(shape, table.dtype(), t.device());
+  DDPM_DISPATCH(t.device(), timestep_fill_forward(table, t, y));
+  return y;
+}
+
+Tensor where_first_timestep(const Tensor& t, const Tensor& first, const Tensor& other) {
+  check_rows("where_first_timestep", first, other, t);
+  Tensor y = Tensor::like(first);
+  DDPM_DISPATCH(t.device(), where_first_timestep_forward(t, first, other, y));
+  Tape::record("where_first_timestep", {first, other}, y,
+               [t, dfirst = first.slot(), dother = other.slot()](const Tensor& dy) {
+                 const auto masked = [&](const Tensor& at_first, const Tensor& elsewhere) {
+                   Tensor dx = Tensor::like(dy);
+                   DDPM_DISPATCH(dy.device(),
+                                 where_first_timestep_forward(t, at_first, elsewhere, dx));
+                   return dx;
+                 };
+                 if (dfirst->requires_grad) accumulate_grad(dfirst, masked(dy, Tensor()));
+                 if (dother->requires_grad) accumulate_grad(dother, masked(Tensor(), dy));
+               });
+  return y;
+}
+
+Tensor ancestral_step(const Tensor& mean, const Tensor& log_variance, const Tensor& noise,
+                      const Tensor& t) {
+  check_rows("ancestral_step", mean, log_variance, t);
+  check_rows("ancestral_step", mean, noise, t);
+  Tensor y = Tensor::like(mean);
+  DDPM_DISPATCH(t.device(), ancestral_step_forward(mean, log_variance, noise, t, y));
+  return y;
+}
+
+void next_timestep(const Tensor& timesteps, Tensor& counter, Tensor& t) {
+  check_timesteps("next_timestep", timesteps, timesteps.shape()[0]);
+  check_timesteps("next_timestep", t, t.shape()[0]);
+  DDPM_CHECK(counter.dtype() == DType::kI64 && counter.shape() == Shape({2}),
+             "next_timestep: the counter is {} {}, not (2) i64", name_of(counter.dtype()),
+             counter.shape());
+  DDPM_DISPATCH(t.device(), next_timestep_forward(timesteps, counter, t));
+}
+
+namespace cpu {
+namespace {
+
+// body(n, begin, end) for the pieces of row n of a (rows, columns) matrix, begin and end counting
+// elements of the whole: short rows share a piece, long ones are cut.
+template <class Body>
+void for_row_pieces(const Tensor& y, Body&& body) {
+  const int64_t columns = std::max<int64_t>(1, y.numel() / std::max<int64_t>(1, y.shape()[0]));
+  parallel_ranges(y.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
+    while (begin < end) {
+      const int64_t n = begin / columns, stop = std::min(end, (n + 1) * columns);
+      body(n, begin, stop);
+      begin = stop;
+    }
+  });
+}
+
+}  // namespace
+
+void timestep_embedding_forward(const Tensor& t, Tensor& y) {
+  const int64_t dimension = y.shape()[1];
+  const int32_t* steps = t.data<int32_t>();
+  DDPM_FLOATS(y.dtype(), T, {
+    T* out = y.data<T>();
+    parallel_for(y.shape()[0], [&](int64_t n) {
+      for (int64_t i = 0; i < dimension; ++i)
+        out[n * dimension + i] = static_cast<T>(math::TimestepEmbedding{dimension}(steps[n], i));
+    });
+  });
+}
+
+void add_per_sample_forward(const Tensor& x, const Tensor& bias, Tensor& y) {
+  const int64_t samples = x.shape()[0], channels = x.shape()[-1];
+  const int64_t rows = x.numel() / channels, rows_per_sample = rows / samples;
+  DDPM_FLOATS(x.dtype(), T, {
+    const T *in = x.data<T>(), *added = bias.data<T>();
+    T* out = y.data<T>();
+    const int64_t grain = std::max<int64_t>(1, kElementGrain / channels);
+    parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const T* b = added + row / rows_per_sample * channels;
+        for (int64_t c = 0; c < channels; ++c)
+          out[row * channels + c] = in[row * channels + c] + b[c];
+      }
+    });
+  });
+}
+
+void add_per_sample_backward(const Tensor& dy, Tensor& dbias) {
+  constexpr int64_t kChannels = 32;
+  const int64_t channels = dbias.shape()[1], rows = dy.numel() / dbias.numel();
+  DDPM_FLOATS(dy.dtype(), T, {
+    parallel_for(dbias.shape()[0], [&](int64_t n) {
+      const T* in = dy.data<T>() + n * rows * channels;
+      T* out = dbias.data<T>() + n * channels;
+      for (int64_t first = 0; first < channels; first += kChannels) {
+        const int64_t width = std::min(kChannels, channels - first);
+        T total[kChannels] = {};
+        for (int64_t row = 0; row < rows; ++row)
+          for (int64_t c = 0; c < width; ++c) total[c] += in[row * channels + first + c];
+        std::copy_n(total, width, out + first);
+      }
+    });
+  });
+}
+
+void timestep_mix_forward(const Tensor& a, const Tensor& u, const Tensor& b, const Tensor& v,
+                          const Tensor& t, Tensor& y) {
+  const int32_t* steps = t.data<int32_t>();
+  DDPM_FLOATS(y.dtype(), T, {
+    const T* first = u.data<T>();
+    const T* second = v ? v.data<T>() : nullptr;
+    T* __restrict out = y.data<T>();
+    for_row_pieces(y, [&](int64_t n, int64_t begin, int64_t end) {
+      const T weight = a.data<T>()[steps[n]];
+      if (!second) {
+        for (int64_t i = begin; i < end; ++i) out[i] = weight * first[i];
+        return;
+      }
+      const T other = b.data<T>()[steps[n]];
+      for (int64_t i = begin; i < end; ++i) out[i] = weight * first[i] + other * second[i];
+    });
+  });
+}
+
+void timestep_fill_forward(const Tensor& table, const Tensor& t, Tensor& y) {
+  const int32_t* steps = t.data<int32_t>();
+  DDPM_FLOATS(y.dtype(), T, {
+    for_row_pieces(y, [&](int64_t n, int64_t begin, int64_t end) {
+      std::fill(y.data<T>() + begin, y.data<T>() + end, table.data<T>()[steps[n]]);
+    });
+  });
+}
+
+void where_first_timestep_forward(const Tensor& t, const Tensor& first, const Tensor& other,
+                                  Tensor& y) {
+  const int32_t* steps = t.data<int32_t>();
+  DDPM_FLOATS(y.dtype(), T, {
+    for_row_pieces(y, [&](int64_t n, int64_t begin, int64_t end) {
+      const Tensor& chosen = steps[n] == 0 ? first : other;
+      T* out = y.data<T>();
+      if (chosen) {
+        std::copy(chosen.data<T>() + begin, chosen.data<T>() + end, out + begin);
+      } else {
+        std::fill(out + begin, out + end, T(0));
+      }
+    });
+  });
+}
+
+void ancestral_step_forward(const Tensor& mean, const Tensor& log_variance, const Tensor& noise,
+                            const Tensor& t, Tensor& y) {
+  const int32_t* steps = t.data<int32_t>();
+  DDPM_FLOATS(y.dtype(), T, {
+    const T *m = mean.data<T>(), *lv = log_variance.data<T>(), *z = noise.data<T>();
+    T* __restrict out = y.data<T>();
+    for_row_pieces(y, [&](int64_t n, int64_t begin, int64_t end) {
+      if (steps[n] == 0) {
+        std::copy(m + begin, m + end, out + begin);
+        return;
+      }
+      for (int64_t i = begin; i < end; ++i) out[i] = m[i] + math::exp(T(0.5) * lv[i]) * z[i];
+    });
+  });
+}
+
+void next_timestep_forward(const Tensor& timesteps, Tensor& counter, Tensor& t) {
+  int64_t& step = counter.data<int64_t>()[0];
+  const int64_t place = std::min(step, timesteps.numel() - 1);
+  std::fill_n(t.data<int32_t>(), t.numel(), timesteps.data<int32_t>()[place]);
+  ++step;
+}
+
+}  // namespace cpu
+}  // namespace ddpm
