@@ -60,9 +60,10 @@ class Shape {
 }  // namespace ddpm
 
 template <>
-struct fmt::formatter<ddpm::Shape> : fmt::formatter<std::string> {
+struct fmt::formatter<ddpm::Shape> {
+  constexpr auto parse(format_parse_context& context) { return context.begin(); }
   template <class Context>
   auto format(const ddpm::Shape& shape, Context& context) const {
-    return fmt::formatter<std::string>::format(shape.str(), context);
+    return fmt::format_to(context.out(), "{}", shape.str());
   }
 };

@@ -128,7 +128,7 @@ TEST_P(Op, CudaMatchesCpu) {
 #endif
 
 INSTANTIATE_TEST_SUITE_P(Ops, Op, ::testing::ValuesIn(op_cases()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 class OpError : public ::testing::TestWithParam<ErrorCase> {};
 
@@ -142,7 +142,7 @@ TEST_P(OpError, IsRefusedWithAMessage) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ops, OpError, ::testing::ValuesIn(error_cases()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return test.param.name; });
 
 }  // namespace
 }  // namespace ddpm::testing
