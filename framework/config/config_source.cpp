@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <tuple>
 
 #include "framework/core/check.h"
@@ -74,7 +75,8 @@ class PlaceScanner {
   }
 
   void value(ConfigPath& path) {
-    DDPM_CHECK(path.size() <= kMaxDepth, "line {}: nested deeper than {} levels", line_, kMaxDepth);
+    DDPM_CHECK(path.size() <= kMaxDepth, "{}:{}: nested deeper than {} levels", here().first,
+               here().second, kMaxDepth);
     const char first = text_[at_];
     if (first == '"') {
       string();
@@ -110,11 +112,14 @@ class PlaceScanner {
   int line_ = 1;
 };
 
-// Without nlohmann's "[json.exception.parse_error.101] ".
-std::string reason(const nlohmann::json::exception& error) {
-  const std::string_view what = error.what();
-  const size_t end = what.find("] ");
-  return std::string(end == std::string_view::npos ? what : what.substr(end + 2));
+// "[json.exception.parse_error.101] parse error at line 3, column 1: what" as "name:3:1: what".
+std::string syntax_error(const std::string& name, const std::string& what) {
+  static const std::regex pattern(R"(^\[[^\]]*\] (?:parse error at line (\d+), column (\d+): )?)");
+  std::smatch match;
+  if (!std::regex_search(what, match, pattern)) return fmt::format("{}: {}", name, what);
+  const std::string place =
+      match[1].matched ? fmt::format(":{}:{}", match.str(1), match.str(2)) : "";
+  return fmt::format("{}{}: {}", name, place, match.suffix().str());
 }
 
 }  // namespace
@@ -136,7 +141,7 @@ ConfigSource ConfigSource::parse_text(std::string_view text, std::string name) {
   try {
     *source.json_ = Json::parse(text, nullptr, true, /*ignore_comments=*/true);
   } catch (const nlohmann::json::exception& error) {
-    fail_user("{}: {}", source.name_, reason(error));
+    throw UserError(syntax_error(source.name_, error.what()));
   }
   DDPM_CHECK(source.json_->is_object(), "{}: a configuration is an object {{...}}, found {}",
              source.name_, source.json_->type_name());
@@ -149,7 +154,7 @@ ConfigSource ConfigSource::parse_text(std::string_view text, std::string name) {
                        twice.first.key_line, twice.first.key_column)});
     }
   } catch (const UserError& error) {
-    fail_user("{}: {}", source.name_, error.what());
+    fail_user("{}:{}", source.name_, error.what());
   }
   return source;
 }
