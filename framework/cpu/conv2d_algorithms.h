@@ -16,12 +16,12 @@ namespace ddpm::cpu {
 // the right follows from P and Q.
 struct Conv2dProblem {
   DType dtype = DType::kF32;
-  int64_t images = 0;                              // N
-  int64_t in_height = 0, in_width = 0;             // H, W
-  int64_t in_channels = 0;                         // C
-  int64_t out_height = 0, out_width = 0;           // P, Q
-  int64_t out_channels = 0;                        // K
-  int64_t kernel_height = 1, kernel_width = 1;     // R, S
+  int64_t images = 0;                           // N
+  int64_t in_height = 0, in_width = 0;          // H, W
+  int64_t in_channels = 0;                      // C
+  int64_t out_height = 0, out_width = 0;        // P, Q
+  int64_t out_channels = 0;                     // K
+  int64_t kernel_height = 1, kernel_width = 1;  // R, S
   int64_t stride = 1, pad_top = 0, pad_left = 0;
 
   int64_t in_pixels() const { return in_height * in_width; }
@@ -29,8 +29,8 @@ struct Conv2dProblem {
   int64_t taps() const { return kernel_height * kernel_width; }
   // A matrix product on a reshape of x.
   bool is_pointwise() const {
-    return taps() == 1 && stride == 1 && pad_top == 0 && pad_left == 0 &&
-           in_height == out_height && in_width == out_width;
+    return taps() == 1 && stride == 1 && pad_top == 0 && pad_left == 0 && in_height == out_height &&
+           in_width == out_width;
   }
 };
 

@@ -28,8 +28,8 @@ Tensor backward_sources(const Conv2dProblem& p, const Tensor& pixel) {
         const int64_t left = pixels[j] % p.in_width + p.pad_left - s;
         const bool is_read = top >= 0 && top % p.stride == 0 && top / p.stride < p.out_height &&
                              left >= 0 && left % p.stride == 0 && left / p.stride < p.out_width;
-        *next++ = is_read ? static_cast<int32_t>(top / p.stride * p.out_width + left / p.stride)
-                          : -1;
+        *next++ =
+            is_read ? static_cast<int32_t>(top / p.stride * p.out_width + left / p.stride) : -1;
       }
   return sources;
 }

@@ -2,7 +2,12 @@
 // of their own are written with these maps. For .cpp files only: it includes Eigen.
 #pragma once
 
+// g++ 12 takes the "undefined" operands inside its own AVX-512 intrinsics for uninitialised
+// variables (GCC bug 105593).
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <Eigen/Core>
+#pragma GCC diagnostic pop
 #include <cstdint>
 
 namespace ddpm::cpu {
@@ -15,8 +20,8 @@ using RowVector = Eigen::Matrix<T, 1, Eigen::Dynamic>;
 // rows x columns elements at `data`, successive rows `stride` elements apart.
 template <class T>
 auto matrix(T* data, int64_t rows, int64_t columns, int64_t stride) {
-  return Eigen::Map<Matrix<T>, Eigen::Unaligned, Eigen::OuterStride<>>(data, rows, columns,
-                                                                       Eigen::OuterStride<>(stride));
+  return Eigen::Map<Matrix<T>, Eigen::Unaligned, Eigen::OuterStride<>>(
+      data, rows, columns, Eigen::OuterStride<>(stride));
 }
 template <class T>
 auto matrix(const T* data, int64_t rows, int64_t columns, int64_t stride) {

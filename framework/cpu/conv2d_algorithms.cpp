@@ -1,0 +1,100 @@
+#include "framework/cpu/conv2d_algorithms.h"
+
+#include <fmt/format.h>
+
+#include <cstdlib>
+#include <set>
+
+#include "framework/cpu/conv2d_tap_gemm.h"
+
+namespace ddpm::cpu {
+namespace {
+
+bool always(const Conv2dProblem&) { return true; }
+
+constexpr Conv2dAlgorithm kForward[] = {
+    {"tap_gemm", always, tap_gemm_forward},
+};
+constexpr Conv2dAlgorithm kBackwardData[] = {
+    {"tap_gemm", always, tap_gemm_backward_data},
+};
+constexpr Conv2dAlgorithm kBackwardWeight[] = {
+    {"tap_gemm", always, tap_gemm_backward_weight},
+};
+
+void check_known(const std::string& name) {
+  std::set<std::string> known;
+  for (Conv2dPass pass : kConv2dPasses)
+    for (const Conv2dAlgorithm& algorithm : conv2d_algorithms(pass)) known.insert(algorithm.name);
+  DDPM_CHECK(name.empty() || known.contains(name), "DDPM_CONV2D: unknown algorithm '{}'; known: {}",
+             name, fmt::join(known, ", "));
+}
+
+std::string& forced_name() {
+  static std::string name = [] {
+    const char* value = std::getenv("DDPM_CONV2D");
+    const std::string wanted = value ? value : "";
+    check_known(wanted);
+    return wanted;
+  }();
+  return name;
+}
+
+}  // namespace
+
+const char* name_of(Conv2dPass pass) {
+  switch (pass) {
+    case Conv2dPass::kForward: return "forward";
+    case Conv2dPass::kBackwardData: return "backward_data";
+    case Conv2dPass::kBackwardWeight: return "backward_weight";
+  }
+  return "?";
+}
+
+std::span<const Conv2dAlgorithm> conv2d_algorithms(Conv2dPass pass) {
+  switch (pass) {
+    case Conv2dPass::kForward: return kForward;
+    case Conv2dPass::kBackwardData: return kBackwardData;
+    case Conv2dPass::kBackwardWeight: return kBackwardWeight;
+  }
+  return {};
+}
+
+const Conv2dAlgorithm& choose_conv2d_algorithm(Conv2dPass pass, const Conv2dProblem& problem) {
+  const Conv2dAlgorithm* best = nullptr;
+  for (const Conv2dAlgorithm& algorithm : conv2d_algorithms(pass)) {
+    if (!algorithm.supports(problem)) continue;
+    if (algorithm.name == forced_name()) return algorithm;
+    if (!best) best = &algorithm;
+  }
+  DDPM_ASSERT(best, "no algorithm for conv2d {} in {}", name_of(pass), name_of(problem.dtype));
+  return *best;
+}
+
+void run_conv2d(Conv2dPass pass, const Conv2dProblem& problem, const Conv2dOperands& operands) {
+  choose_conv2d_algorithm(pass, problem).run(problem, operands);
+}
+
+void force_conv2d_algorithm(const std::string& name) {
+  check_known(name);
+  forced_name() = name;
+}
+
+std::string describe_conv2d_algorithms() {
+  Conv2dProblem p{.images = 8, .in_height = 32, .in_width = 32, .in_channels = 128};
+  p.out_height = p.out_width = 32, p.out_channels = 128;
+  p.kernel_height = p.kernel_width = 3, p.pad_top = p.pad_left = 1;
+  std::string text;
+  for (Conv2dPass pass : kConv2dPasses) {
+    std::string others;
+    const Conv2dAlgorithm& chosen = choose_conv2d_algorithm(pass, p);
+    for (const Conv2dAlgorithm& algorithm : conv2d_algorithms(pass))
+      if (&algorithm != &chosen && algorithm.supports(p))
+        others += fmt::format("{}{}", others.empty() ? "" : ", ", algorithm.name);
+    text += fmt::format("conv2d {}: {}{}{}\n", name_of(pass), chosen.name,
+                        others.empty() ? "" : "; also: ", others);
+  }
+  return text;
+}
+
+}  // namespace ddpm::cpu

@@ -1,0 +1,149 @@
+#include "framework/ops/conv2d.h"
+
+#include "framework/autograd/tape.h"
+#include "framework/cpu/conv2d_algorithms.h"
+#include "framework/ops/reduce.h"
+
+namespace ddpm {
+namespace {
+
+void check_operands(const char* op, const Tensor& x, const Tensor& weight, const Tensor& bias,
+                    int64_t channels) {
+  DDPM_CHECK(x.dtype() == weight.dtype() && x.device() == weight.device(),
+             "{}: x is {} on {}, weight {} on {}", op, name_of(x.dtype()), name_of(x.device()),
+             name_of(weight.dtype()), name_of(weight.device()));
+  if (!bias) return;
+  DDPM_CHECK(bias.shape() == Shape({channels}), "{}: bias {} is not ({})", op, bias.shape(),
+             channels);
+  DDPM_CHECK(bias.dtype() == x.dtype() && bias.device() == x.device(),
+             "{}: x is {} on {}, bias {} on {}", op, name_of(x.dtype()), name_of(x.device()),
+             name_of(bias.dtype()), name_of(bias.device()));
+}
+
+void backward_bias(const Tensor& bias, const Tensor& dy) {
+  if (!bias.requires_grad()) return;
+  Tensor dbias = grad_buffer(bias.slot(), bias);
+  DDPM_DISPATCH(dy.device(), column_sum(dy, bias.numel(), dbias));
+  accumulate_grad(bias.slot(), dbias);
+}
+
+}  // namespace
+
+Conv2dGeometry Conv2dGeometry::same(int extent, int stride) {
+  const int total = extent > stride ? extent - stride : 0;
+  const int before = total / 2, after = total - before;
+  return {stride, before, before, after, after};
+}
+
+Shape Conv2dGeometry::output_shape(const Shape& x, const Shape& weight) const {
+  DDPM_CHECK(x.rank() == 4, "conv2d: x {} is not (N, H, W, C)", x);
+  DDPM_CHECK(weight.rank() == 4, "conv2d: weight {} is not (K, R, S, C)", weight);
+  DDPM_CHECK(x[3] == weight[3], "conv2d: x {} has {} channels, weight {} expects {}", x, x[3],
+             weight, weight[3]);
+  DDPM_CHECK(stride >= 1, "conv2d: the stride {} is not positive", stride);
+  DDPM_CHECK(pad_top >= 0 && pad_left >= 0 && pad_bottom >= 0 && pad_right >= 0,
+             "conv2d: the padding ({}, {}, {}, {}) is negative", pad_top, pad_left, pad_bottom,
+             pad_right);
+  const int64_t height = x[1] + pad_top + pad_bottom, width = x[2] + pad_left + pad_right;
+  DDPM_CHECK(weight[1] >= 1 && weight[2] >= 1 && weight[1] <= height && weight[2] <= width,
+             "conv2d: the kernel of weight {} does not fit into x {} padded to ({}, {})", weight, x,
+             height, width);
+  return {x[0], (height - weight[1]) / stride + 1, (width - weight[2]) / stride + 1, weight[0]};
+}
+
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+              const Conv2dGeometry& geometry) {
+  const Shape shape = geometry.output_shape(x.shape(), weight.shape());
+  check_operands("conv2d", x, weight, bias, shape[3]);
+  Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+  DDPM_DISPATCH(x.device(), conv2d_forward(x, weight, bias, geometry, y));
+  Tape::record("conv2d", {x, weight, bias}, y, [=](const Tensor& dy) {
+    if (x.requires_grad()) {
+      Tensor dx = grad_buffer(x.slot(), x);
+      DDPM_DISPATCH(dy.device(), conv2d_backward_data(dy, weight, {}, geometry, dx));
+      accumulate_grad(x.slot(), dx);
+    }
+    if (weight.requires_grad()) {
+      Tensor dweight = grad_buffer(weight.slot(), weight);
+      DDPM_DISPATCH(dy.device(), conv2d_backward_weight(x, dy, geometry, dweight));
+      accumulate_grad(weight.slot(), dweight);
+    }
+    backward_bias(bias, dy);
+  });
+  return y;
+}
+
+Tensor conv2d_transpose(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                        const Conv2dGeometry& geometry) {
+  DDPM_CHECK(x.shape().rank() == 4, "conv2d_transpose: x {} is not (N, P, Q, K)", x.shape());
+  DDPM_CHECK(weight.shape().rank() == 4, "conv2d_transpose: weight {} is not (K, R, S, C)",
+             weight.shape());
+  DDPM_CHECK(x.shape()[3] == weight.shape()[0],
+             "conv2d_transpose: x {} has {} channels, weight {} expects {}", x.shape(),
+             x.shape()[3], weight.shape(), weight.shape()[0]);
+  const Shape shape{x.shape()[0], x.shape()[1] * geometry.stride, x.shape()[2] * geometry.stride,
+                    weight.shape()[3]};
+  check_operands("conv2d_transpose", x, weight, bias, shape[3]);
+  DDPM_CHECK(geometry.output_shape(shape, weight.shape()) == x.shape(),
+             "conv2d_transpose: a conv2d from {} with weight {} gives {}, not x {}", shape,
+             weight.shape(), geometry.output_shape(shape, weight.shape()), x.shape());
+  Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+  DDPM_DISPATCH(x.device(), conv2d_backward_data(x, weight, bias, geometry, y));
+  // The adjoint's adjoint is conv2d; in the weight gradient x and dy change places.
+  Tape::record("conv2d_transpose", {x, weight, bias}, y, [=](const Tensor& dy) {
+    if (x.requires_grad()) {
+      Tensor dx = grad_buffer(x.slot(), x);
+      DDPM_DISPATCH(dy.device(), conv2d_forward(dy, weight, {}, geometry, dx));
+      accumulate_grad(x.slot(), dx);
+    }
+    if (weight.requires_grad()) {
+      Tensor dweight = grad_buffer(weight.slot(), weight);
+      DDPM_DISPATCH(dy.device(), conv2d_backward_weight(dy, x, geometry, dweight));
+      accumulate_grad(weight.slot(), dweight);
+    }
+    backward_bias(bias, dy);
+  });
+  return y;
+}
+
+namespace cpu {
+namespace {
+
+Conv2dProblem problem_of(const Tensor& x, const Tensor& weight, const Tensor& y,
+                         const Conv2dGeometry& geometry) {
+  return {.dtype = x.dtype(),
+          .images = x.shape()[0],
+          .in_height = x.shape()[1],
+          .in_width = x.shape()[2],
+          .in_channels = x.shape()[3],
+          .out_height = y.shape()[1],
+          .out_width = y.shape()[2],
+          .out_channels = y.shape()[3],
+          .kernel_height = weight.shape()[1],
+          .kernel_width = weight.shape()[2],
+          .stride = geometry.stride,
+          .pad_top = geometry.pad_top,
+          .pad_left = geometry.pad_left};
+}
+
+}  // namespace
+
+void conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                    const Conv2dGeometry& geometry, Tensor& y) {
+  run_conv2d(Conv2dPass::kForward, problem_of(x, weight, y, geometry), {x, weight, bias, y});
+}
+
+void conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Tensor& bias,
+                          const Conv2dGeometry& geometry, Tensor& dx) {
+  run_conv2d(Conv2dPass::kBackwardData, problem_of(dx, weight, dy, geometry),
+             {dx, weight, bias, dy});
+}
+
+void conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Conv2dGeometry& geometry,
+                            Tensor& dweight) {
+  run_conv2d(Conv2dPass::kBackwardWeight, problem_of(x, dweight, dy, geometry),
+             {x, dweight, {}, dy});
+}
+
+}  // namespace cpu
+}  // namespace ddpm

@@ -1,0 +1,76 @@
+#include "framework/ops/linear.h"
+
+#include "framework/autograd/tape.h"
+#include "framework/cpu/conv2d_algorithms.h"
+#include "framework/ops/reduce.h"
+
+namespace ddpm {
+
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+  DDPM_CHECK(x.shape().rank() >= 1, "linear: x {} is not (..., C)", x.shape());
+  DDPM_CHECK(weight.shape().rank() == 2, "linear: weight {} is not (K, C)", weight.shape());
+  DDPM_CHECK(x.shape()[-1] == weight.shape()[1],
+             "linear: x {} has {} channels, weight {} expects {}", x.shape(), x.shape()[-1],
+             weight.shape(), weight.shape()[1]);
+  DDPM_CHECK(!bias || bias.shape() == Shape({weight.shape()[0]}), "linear: bias {} is not ({})",
+             bias.shape(), weight.shape()[0]);
+  for (const Tensor& t : {weight, bias})
+    DDPM_CHECK(!t || (t.dtype() == x.dtype() && t.device() == x.device()),
+               "linear: x is {} on {}, a parameter {} on {}", name_of(x.dtype()),
+               name_of(x.device()), name_of(t.dtype()), name_of(t.device()));
+  Tensor y = Tensor::empty(x.shape().with_inner(weight.shape()[0]), x.dtype(), x.device());
+  DDPM_DISPATCH(x.device(), linear_forward(x, weight, bias, y));
+  Tape::record("linear", {x, weight, bias}, y, [=](const Tensor& dy) {
+    if (x.requires_grad()) {
+      Tensor dx = grad_buffer(x.slot(), x);
+      DDPM_DISPATCH(dy.device(), linear_backward_data(dy, weight, dx));
+      accumulate_grad(x.slot(), dx);
+    }
+    if (weight.requires_grad()) {
+      Tensor dweight = grad_buffer(weight.slot(), weight);
+      DDPM_DISPATCH(dy.device(), linear_backward_weight(x, dy, dweight));
+      accumulate_grad(weight.slot(), dweight);
+    }
+    if (bias.requires_grad()) {
+      Tensor dbias = grad_buffer(bias.slot(), bias);
+      DDPM_DISPATCH(dy.device(), column_sum(dy, bias.numel(), dbias));
+      accumulate_grad(bias.slot(), dbias);
+    }
+  });
+  return y;
+}
+
+namespace cpu {
+namespace {
+
+// Rows are images of one pixel: the matrix products are those of a 1x1 convolution.
+void run_rows(Conv2dPass pass, const Tensor& x, const Tensor& weight, const Tensor& bias,
+              const Tensor& y) {
+  const int64_t channels = weight.shape()[1], outputs = weight.shape()[0];
+  const Conv2dProblem problem{.dtype = x.dtype(),
+                              .images = y.numel() / outputs,
+                              .in_height = 1,
+                              .in_width = 1,
+                              .in_channels = channels,
+                              .out_height = 1,
+                              .out_width = 1,
+                              .out_channels = outputs};
+  run_conv2d(pass, problem, {x, weight, bias, y});
+}
+
+}  // namespace
+
+void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
+  run_rows(Conv2dPass::kForward, x, weight, bias, y);
+}
+
+void linear_backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx) {
+  run_rows(Conv2dPass::kBackwardData, dx, weight, {}, dy);
+}
+
+void linear_backward_weight(const Tensor& x, const Tensor& dy, Tensor& dweight) {
+  run_rows(Conv2dPass::kBackwardWeight, x, dweight, {}, dy);
+}
+
+}  // namespace cpu
+}  // namespace ddpm

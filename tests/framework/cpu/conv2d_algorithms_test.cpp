@@ -1,0 +1,144 @@
+// Every algorithm under every convolution and linear case of the op suite.
+#include "framework/cpu/conv2d_algorithms.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+
+#include "framework/autograd/tape.h"
+#include "framework/core/pool.h"
+#include "framework/cpu/parallel.h"
+#include "framework/ops/conv2d.h"
+#include "framework/ops/elementwise.h"
+#include "framework/ops/reduce.h"
+#include "tests/op_case.h"
+
+namespace ddpm::testing {
+namespace {
+
+const cpu::Conv2dProblem kProblem{.images = 1,
+                                  .in_height = 4,
+                                  .in_width = 4,
+                                  .in_channels = 4,
+                                  .out_height = 4,
+                                  .out_width = 4,
+                                  .out_channels = 4};
+
+class ForcedAlgorithm {
+ public:
+  explicit ForcedAlgorithm(const std::string& name) { cpu::force_conv2d_algorithm(name); }
+  ~ForcedAlgorithm() { cpu::force_conv2d_algorithm(""); }
+};
+
+// All algorithms of this build that run on this processor.
+std::set<std::string> runnable_algorithms() {
+  std::set<std::string> names;
+  for (cpu::Conv2dPass pass : cpu::kConv2dPasses)
+    for (const cpu::Conv2dAlgorithm& algorithm : cpu::conv2d_algorithms(pass))
+      if (algorithm.supports(kProblem)) names.insert(algorithm.name);
+  return names;
+}
+
+// y and the gradients of sum(y * y): every element of dy is different.
+std::vector<Tensor> forward_and_gradients(const Tensors& in, const OpCase& c) {
+  std::vector<Tensor> results;
+  {
+    Tape tape;
+    const Tensor y = c.run(in);
+    results.push_back(y);
+    tape.backward(sum(multiply(y, y)));
+  }
+  for (const Tensor& x : in) results.push_back(x.grad());
+  return results;
+}
+
+class Algorithm : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override { pool_->use_guards(); }
+
+ private:
+  std::shared_ptr<Pool> pool_ = Pool::create(Device::kCpu);
+  PoolScope scope_{pool_};
+};
+
+TEST_P(Algorithm, AgreesWithF64) {
+  int cases = 0;
+  for (const OpCase& c : op_cases()) {
+    if (!c.name.starts_with("Conv2d") && !c.name.starts_with("Linear")) continue;
+    ++cases;
+    // No algorithm but the reference handles f64: the expected values do not depend on the force.
+    const auto expected = forward_and_gradients(make_inputs(c, DType::kF64), c);
+    const ForcedAlgorithm forced(GetParam());
+    const auto actual = forward_and_gradients(make_inputs(c, DType::kF32), c);
+    ASSERT_EQ(actual.size(), expected.size());
+    for (size_t k = 0; k < actual.size(); ++k) {
+      double largest = 0;
+      for (double e : expected[k].to_host<double>()) largest = std::max(largest, std::abs(e));
+      const auto got = actual[k].to_host<float>();
+      const auto wanted = expected[k].to_host<double>();
+      for (size_t i = 0; i < got.size(); ++i)
+        ASSERT_LE(std::abs(got[i] - wanted[i]), 2 * c.f32_tolerance * largest)
+            << c.name << ", result " << k << ", element " << i;
+    }
+  }
+  EXPECT_GT(cases, 20);
+}
+
+// Blocks, chunks and panels all have more than one piece here, and none divides the extents.
+TEST_P(Algorithm, SameBitsForAnyThreadCountOnLargerShapes) {
+  OpCase c;
+  c.name = "larger";
+  c.inputs = {{{3, 27, 29, 70}}, {{67, 3, 3, 70}}, {{67}}};
+  c.run = [](const Tensors& in) { return conv2d(in[0], in[1], in[2], Conv2dGeometry::same(3)); };
+  const int before = cpu::thread_count();
+  std::vector<Tensor> one, eight, reference = forward_and_gradients(make_inputs(c, DType::kF64), c);
+  {
+    const ForcedAlgorithm forced(GetParam());
+    cpu::set_thread_count(1);
+    one = forward_and_gradients(make_inputs(c, DType::kF32), c);
+    cpu::set_thread_count(8);
+    eight = forward_and_gradients(make_inputs(c, DType::kF32), c);
+  }
+  cpu::set_thread_count(before);
+  for (size_t k = 0; k < one.size(); ++k) {
+    const auto got = one[k].to_host<float>();
+    EXPECT_EQ(got, eight[k].to_host<float>()) << "result " << k;
+    const auto wanted = reference[k].to_host<double>();
+    double error = 0, norm = 0;
+    for (size_t i = 0; i < got.size(); ++i) {
+      error += (got[i] - wanted[i]) * (got[i] - wanted[i]);
+      norm += wanted[i] * wanted[i];
+    }
+    // A sum of 630 to 2349 products of random sign in f32.
+    EXPECT_LT(std::sqrt(error / norm), 2e-6) << "result " << k;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, Algorithm, ::testing::ValuesIn(runnable_algorithms()),
+                         [](const auto& test) { return test.param; });
+
+TEST(Conv2dAlgorithms, ForceChoosesByName) {
+  for (const std::string& name : runnable_algorithms()) {
+    const ForcedAlgorithm forced(name);
+    for (cpu::Conv2dPass pass : cpu::kConv2dPasses)
+      EXPECT_EQ(cpu::choose_conv2d_algorithm(pass, kProblem).name, name) << cpu::name_of(pass);
+  }
+}
+
+TEST(Conv2dAlgorithms, UnknownNameListsTheKnownOnes) {
+  EXPECT_THAT([] { cpu::force_conv2d_algorithm("fft"); },
+              ::testing::ThrowsMessage<UserError>(::testing::AllOf(
+                  ::testing::HasSubstr("'fft'"), ::testing::HasSubstr("tap_gemm"))));
+}
+
+TEST(Conv2dAlgorithms, DescriptionNamesEveryPass) {
+  const std::string text = cpu::describe_conv2d_algorithms();
+  for (cpu::Conv2dPass pass : cpu::kConv2dPasses)
+    EXPECT_THAT(text, ::testing::HasSubstr(cpu::name_of(pass)));
+  EXPECT_THAT(text, ::testing::HasSubstr("tap_gemm"));
+}
+
+}  // namespace
+}  // namespace ddpm::testing
