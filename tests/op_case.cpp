@@ -31,7 +31,7 @@ Tensors make_inputs(const OpCase& op_case, DType dtype, Device device,
     const auto convert = [&]<class T>(T) {
       return Tensor::from_host(std::vector<T>(values.begin(), values.end()), shape, device);
     };
-    Tensor t = input.integer           ? convert(int32_t{})
+    Tensor t = input.integer          ? convert(int32_t{})
                : dtype == DType::kF64 ? convert(double{})
                                       : convert(float{});
     t.set_requires_grad(input.differentiable && !input.integer);

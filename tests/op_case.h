@@ -31,8 +31,8 @@ struct OpCase {
   // Plain loops over f64 tensors, written independently of the op; optional where finite
   // differences and another case already pin the op down.
   std::function<Tensor(const Tensors&)> reference = {};
-  double grad_tolerance = 1e-6;    // f64 against central differences, absolute, for values near 1
-  double f32_tolerance = 2e-5;     // f32 against f64, relative to the largest element
+  double grad_tolerance = 1e-6;  // f64 against central differences, absolute, for values near 1
+  double f32_tolerance = 2e-5;   // f32 against f64, relative to the largest element
   std::vector<Shape> bench_shapes = {};  // realistic sizes for the benchmark; empty: `inputs`
   double bench_flops = 0;                // per forward call at those sizes; 0: report bytes
 };
@@ -47,7 +47,8 @@ struct ErrorCase {
 std::vector<OpCase>& op_cases();
 std::vector<ErrorCase>& error_cases();
 
-// Tensors for a case, drawn from Philox so that a failure repeats; `shapes` replaces the case's own.
+// Tensors for a case, drawn from Philox so that a failure repeats; `shapes` replaces the case's
+// own.
 Tensors make_inputs(const OpCase& op_case, DType dtype, Device device = Device::kCpu,
                     const std::vector<Shape>& shapes = {});
 
@@ -64,11 +65,11 @@ struct RegisterCase {
 
 }  // namespace ddpm::testing
 
-#define DDPM_OP_CASE(identifier, ...)                                      \
-  static const ::ddpm::testing::RegisterCase op_case_##identifier {        \
-    #identifier, ::ddpm::testing::OpCase { __VA_ARGS__ }                   \
+#define DDPM_OP_CASE(identifier, ...)                               \
+  static const ::ddpm::testing::RegisterCase op_case_##identifier { \
+#identifier, ::ddpm::testing::OpCase { __VA_ARGS__ }            \
   }
-#define DDPM_ERROR_CASE(identifier, ...)                                   \
-  static const ::ddpm::testing::RegisterCase error_case_##identifier {     \
-    #identifier, ::ddpm::testing::ErrorCase { __VA_ARGS__ }                \
+#define DDPM_ERROR_CASE(identifier, ...)                               \
+  static const ::ddpm::testing::RegisterCase error_case_##identifier { \
+#identifier, ::ddpm::testing::ErrorCase { __VA_ARGS__ }            \
   }

@@ -35,15 +35,15 @@ template <class... Args>
 }  // namespace ddpm
 
 // DDPM_CHECK(x.shape() == y.shape(), "add: {} and {} differ", x.shape(), y.shape());
-#define DDPM_CHECK(condition, ...)                      \
-  do {                                                  \
-    if (!(condition)) ::ddpm::fail_user(__VA_ARGS__);   \
+#define DDPM_CHECK(condition, ...)                    \
+  do {                                                \
+    if (!(condition)) ::ddpm::fail_user(__VA_ARGS__); \
   } while (0)
 
 // For our own bugs: the message names the place, the user cannot help it.
-#define DDPM_ASSERT(condition, ...)                                                          \
-  do {                                                                                       \
-    if (!(condition))                                                                        \
-      ::ddpm::fail("{}:{}: internal error ({}): {}", __FILE__, __LINE__, #condition,         \
-                   fmt::format(__VA_ARGS__));                                                \
+#define DDPM_ASSERT(condition, ...)                                                  \
+  do {                                                                               \
+    if (!(condition))                                                                \
+      ::ddpm::fail("{}:{}: internal error ({}): {}", __FILE__, __LINE__, #condition, \
+                   fmt::format(__VA_ARGS__));                                        \
   } while (0)

@@ -76,9 +76,7 @@ PoolScope::PoolScope(std::shared_ptr<Pool> pool) : device_(pool->device()) {
   previous_ = std::exchange(current_pools()[static_cast<size_t>(device_)], std::move(pool));
 }
 
-PoolScope::~PoolScope() {
-  current_pools()[static_cast<size_t>(device_)] = std::move(previous_);
-}
+PoolScope::~PoolScope() { current_pools()[static_cast<size_t>(device_)] = std::move(previous_); }
 
 std::shared_ptr<Pool> current_pool(Device device) {
   std::shared_ptr<Pool>& pool = current_pools()[static_cast<size_t>(device)];

@@ -20,7 +20,8 @@ void run_parallel(int64_t pieces, void (*body)(void*, int64_t), void* context);
 template <class Body>
 void parallel_for(int64_t pieces, Body&& body) {
   detail::run_parallel(
-      pieces, [](void* context, int64_t i) { (*static_cast<std::remove_reference_t<Body>*>(context))(i); },
+      pieces,
+      [](void* context, int64_t i) { (*static_cast<std::remove_reference_t<Body>*>(context))(i); },
       &body);
 }
 

@@ -1,5 +1,5 @@
-// Inverted dropout: each element is zero with probability `rate`, else multiplied by 1 / (1 - rate).
-// The mask is a function of the stream and is drawn again in backward instead of being kept.
+// Inverted dropout: each element is zero with probability `rate`, else multiplied by 1 / (1 -
+// rate). The mask is a function of the stream and is drawn again in backward instead of being kept.
 #pragma once
 
 #include "framework/core/dispatch.h"

@@ -33,8 +33,8 @@ Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
   Tape::record("group_norm", {x, gamma, beta}, y, [=](const Tensor& dy) {
     Tensor dx = Tensor::like(x);
     Tensor dgamma = grad_buffer(gamma.slot(), gamma), dbeta = grad_buffer(beta.slot(), beta);
-    DDPM_DISPATCH(x.device(), group_norm_backward(x, gamma, beta, statistics, options, dy, dx,
-                                                  dgamma, dbeta));
+    DDPM_DISPATCH(x.device(),
+                  group_norm_backward(x, gamma, beta, statistics, options, dy, dx, dgamma, dbeta));
     accumulate_grad(x.slot(), dx);
     accumulate_grad(gamma.slot(), dgamma);
     accumulate_grad(beta.slot(), dbeta);
@@ -72,7 +72,8 @@ struct Pieces {
 };
 
 // Multipliers (0 or 1 / (1 - rate)) for channels [c0, c0 + width) of one position after another.
-// The stream is addressed by position * channels + channel, so blocks are cut where a position ends.
+// The stream is addressed by position * channels + channel, so blocks are cut where a position
+// ends.
 class DropoutMask {
  public:
   DropoutMask(const GroupNormOptions& options, int64_t n)
@@ -102,7 +103,8 @@ class DropoutMask {
   DrawId id_{};
 };
 
-// Calls body(std::bool_constant<silu>, std::bool_constant<dropout>): the inner loops have no branch.
+// Calls body(std::bool_constant<silu>, std::bool_constant<dropout>): the inner loops have no
+// branch.
 template <class Body>
 void with_options(const GroupNormOptions& options, Body body) {
   const bool dropout = options.dropout > 0;
@@ -149,8 +151,7 @@ void group_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta
           sum[c] += centred * centred;
         }
       for (int64_t c = 0; c < width; c += group_size) {
-        const T rstd =
-            static_cast<T>(1 / std::sqrt(group_total(c) / count + options.epsilon));
+        const T rstd = static_cast<T>(1 / std::sqrt(group_total(c) / count + options.epsilon));
         statistics.rstd.data<T>()[g0 + c / group_size] = rstd;
         for (int64_t i = c; i < c + group_size; ++i) {
           scale[i] = gamma.data<T>()[c0 + i] * rstd;

@@ -18,7 +18,7 @@ struct GroupNormOptions {
   int groups = 32;
   double epsilon = 1e-6;  // DDPM's value; PyTorch's default is 1e-5
   bool silu = false;
-  double dropout = 0;       // probability of dropping an element
+  double dropout = 0;        // probability of dropping an element
   RandomStream stream = {};  // of the dropout mask
 };
 

@@ -6,9 +6,9 @@
 
 namespace ddpm {
 
-// Rows indices[n] of `images`, mirrored left to right where flip[n] is 1. u8 images (M, H, W, C) with
-// `levels` grey levels are mapped to [-1, 1] by 2 p / (levels - 1) - 1; f32 images are taken as they
-// are. indices (N) i32, flip (N) i32 or empty -> (N, H, W, C) of type `dtype`
+// Rows indices[n] of `images`, mirrored left to right where flip[n] is 1. u8 images (M, H, W, C)
+// with `levels` grey levels are mapped to [-1, 1] by 2 p / (levels - 1) - 1; f32 images are taken
+// as they are. indices (N) i32, flip (N) i32 or empty -> (N, H, W, C) of type `dtype`
 Tensor gather_images(const Tensor& images, const Tensor& indices, const Tensor& flip, int levels,
                      DType dtype);
 // labels (M) i32, indices (N) i32 -> (N) i32

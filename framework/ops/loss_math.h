@@ -19,7 +19,9 @@ struct SquaredError {
 };
 struct SquaredErrorGrad {  // by prediction
   template <class T>
-  DDPM_HD T operator()(T prediction, T target) const { return T(2) * (prediction - target); }
+  DDPM_HD T operator()(T prediction, T target) const {
+    return T(2) * (prediction - target);
+  }
 };
 
 // A term's derivatives by the mean and by the log variance of the model's normal.
@@ -34,7 +36,7 @@ struct NormalKl {
   template <class T>
   DDPM_HD T operator()(T mean1, T lv1, T mean2, T lv2) const {
     const T d = lv2 - lv1, difference = mean1 - mean2;
-    return T(0.5) * (d + ::expm1(-d) + difference * difference * math::exp(-lv2));
+    return T(0.5) * (d + std::expm1(-d) + difference * difference * math::exp(-lv2));
   }
 };
 struct NormalKlGrad {
@@ -42,7 +44,7 @@ struct NormalKlGrad {
   DDPM_HD NormalGrad<T> operator()(T mean1, T lv1, T mean2, T lv2) const {
     const T d = lv2 - lv1, difference = mean2 - mean1, precision = math::exp(-lv2);
     return {difference * precision,
-            T(-0.5) * (::expm1(-d) + difference * difference * precision)};
+            T(-0.5) * (std::expm1(-d) + difference * difference * precision)};
   }
 };
 
@@ -82,8 +84,8 @@ struct DiscretizedNormalNll {
   }
   template <class T>
   DDPM_HD static T density(T z) {  // d Phi / dz
-    const T p = sigmoid(g(z));
-    return p * (T(1) - p) * T(1.5957691216057308) * (T(1) + T(0.134145) * z * z);
+    const T a = g(z);
+    return sigmoid(a) * sigmoid(-a) * T(1.5957691216057308) * (T(1) + T(0.134145) * z * z);
   }
   // Beyond 20 standard deviations the mass is below the floor anyhow, and z^3 could overflow.
   template <class T>
@@ -94,12 +96,12 @@ struct DiscretizedNormalNll {
   template <class T>
   DDPM_HD Bin<T> bin(T x, T mean, T lv) const {
     const T h = T(half_bin), precision = math::exp(T(-0.5) * lv), edge = T(1) - T(0.5) * h;
-    Bin<T> b{limit((x - mean + h) * precision), limit((x - mean - h) * precision), x < -edge,
-             x > edge, T(0)};
+    Bin<T> b{limit((x - mean + h) * precision), limit((x - mean - h) * precision), x<-edge, x> edge,
+             T(0)};
     const T up = g(b.upper), low = g(b.lower);
     b.mass = b.first  ? sigmoid(up)
              : b.last ? sigmoid(-low)
-                      : sigmoid(up) * sigmoid(-low) * -::expm1(low - up);
+                      : sigmoid(up) * sigmoid(-low) * -std::expm1(low - up);
     return b;
   }
 
@@ -108,7 +110,7 @@ struct DiscretizedNormalNll {
   template <class T>
   DDPM_HD T operator()(T x, T mean, T lv) const {
     const T mass = bin(x, mean, lv).mass;
-    return -::log(mass > T(kFloor) ? mass : T(kFloor));
+    return -std::log(mass > T(kFloor) ? mass : T(kFloor));
   }
 };
 struct DiscretizedNormalNllGrad {
@@ -118,7 +120,8 @@ struct DiscretizedNormalNllGrad {
     using Nll = DiscretizedNormalNll;
     const Nll::Bin<T> b = Nll{half_bin}.bin(x, mean, lv);
     if (!(b.mass > T(Nll::kFloor))) return {T(0), T(0)};
-    const T up = b.last ? T(0) : Nll::density(b.upper), low = b.first ? T(0) : Nll::density(b.lower);
+    const T up = b.last ? T(0) : Nll::density(b.upper),
+            low = b.first ? T(0) : Nll::density(b.lower);
     return {(up - low) * math::exp(T(-0.5) * lv) / b.mass,
             T(0.5) * (up * b.upper - low * b.lower) / b.mass};
   }

@@ -43,8 +43,8 @@ DDPM_KERNEL(void discretized_normal_nll_backward(const Tensor& x, const Tensor& 
                                                  const Tensor& log_variance, int levels,
                                                  const Tensor& dy, Tensor& dmean,
                                                  Tensor& dlog_variance));
-DDPM_KERNEL(void normal_nll_forward(const Tensor& x, const Tensor& mean,
-                                    const Tensor& log_variance, Tensor& y));
+DDPM_KERNEL(void normal_nll_forward(const Tensor& x, const Tensor& mean, const Tensor& log_variance,
+                                    Tensor& y));
 DDPM_KERNEL(void normal_nll_backward(const Tensor& x, const Tensor& mean,
                                      const Tensor& log_variance, const Tensor& dy, Tensor& dmean,
                                      Tensor& dlog_variance));

@@ -12,12 +12,11 @@ namespace {
 Tensor row_sum(const char* name, const Tensor& x, int64_t rows, double factor) {
   Tensor y = Tensor::empty({rows}, x.dtype(), x.device());
   DDPM_DISPATCH(x.device(), row_sum_forward(x, rows, factor, y));
-  Tape::record(name, {x}, y,
-               [slot = x.slot(), like = x.dtype(), rows, factor](const Tensor& dy) {
-                 Tensor dx = Tensor::empty(slot->shape, like, dy.device());
-                 DDPM_DISPATCH(dy.device(), row_sum_backward(dy, rows, factor, dx));
-                 accumulate_grad(slot, dx);
-               });
+  Tape::record(name, {x}, y, [slot = x.slot(), like = x.dtype(), rows, factor](const Tensor& dy) {
+    Tensor dx = Tensor::empty(slot->shape, like, dy.device());
+    DDPM_DISPATCH(dy.device(), row_sum_backward(dy, rows, factor, dx));
+    accumulate_grad(slot, dx);
+  });
   return y;
 }
 

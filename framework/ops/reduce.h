@@ -6,9 +6,9 @@
 
 namespace ddpm {
 
-Tensor sum(const Tensor& x);        // (...) -> (1)
-Tensor mean(const Tensor& x);       // (...) -> (1)
-Tensor row_mean(const Tensor& x);   // (N, ...) -> (N)
+Tensor sum(const Tensor& x);       // (...) -> (1)
+Tensor mean(const Tensor& x);      // (...) -> (1)
+Tensor row_mean(const Tensor& x);  // (N, ...) -> (N)
 // Mean over all positions, channels kept: (N, H, W, C) -> (N, C)
 Tensor spatial_mean(const Tensor& x);
 

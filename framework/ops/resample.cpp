@@ -65,8 +65,7 @@ void sum_2x2(const Tensor& x, double factor, Tensor& y) {
         for (int64_t c = 0; c < channels; ++c) {
           const int64_t left = 2 * w * channels + c, right = left + channels;
           out[(row * width + w) * channels + c] =
-              static_cast<T>(factor) *
-              ((top[left] + top[right]) + (bottom[left] + bottom[right]));
+              static_cast<T>(factor) * ((top[left] + top[right]) + (bottom[left] + bottom[right]));
         }
     });
   });

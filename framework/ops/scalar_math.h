@@ -10,8 +10,8 @@
 namespace ddpm::math {
 
 // e^x. The f32 version is branch-free so that compilers vectorise loops over it (a call of std::exp
-// would cost six times as much); relative error below 2e-7 (Cephes expf), 0 and infinity saturate at
-// the ends of the normal range.
+// would cost six times as much); relative error below 2e-7 (Cephes expf), 0 and infinity saturate
+// at the ends of the normal range.
 DDPM_HD inline double exp(double x) { return ::exp(x); }
 DDPM_HD inline float exp(float x) {
   x = fminf(fmaxf(x, -87.3f), 88.7f);
@@ -42,25 +42,35 @@ DDPM_HD T sigmoid(T x) {
 
 struct Add {
   template <class T>
-  DDPM_HD T operator()(T a, T b) const { return a + b; }
+  DDPM_HD T operator()(T a, T b) const {
+    return a + b;
+  }
 };
 struct Subtract {
   template <class T>
-  DDPM_HD T operator()(T a, T b) const { return a - b; }
+  DDPM_HD T operator()(T a, T b) const {
+    return a - b;
+  }
 };
 struct Multiply {
   template <class T>
-  DDPM_HD T operator()(T a, T b) const { return a * b; }
+  DDPM_HD T operator()(T a, T b) const {
+    return a * b;
+  }
 };
 struct Scale {
   double factor;
   template <class T>
-  DDPM_HD T operator()(T x) const { return T(factor) * x; }
+  DDPM_HD T operator()(T x) const {
+    return T(factor) * x;
+  }
 };
 
 struct Silu {
   template <class T>
-  DDPM_HD T operator()(T x) const { return x * sigmoid(x); }
+  DDPM_HD T operator()(T x) const {
+    return x * sigmoid(x);
+  }
 };
 struct SiluGrad {
   template <class T>
@@ -72,22 +82,30 @@ struct SiluGrad {
 
 struct Relu {
   template <class T>
-  DDPM_HD T operator()(T x) const { return x > T(0) ? x : T(0); }
+  DDPM_HD T operator()(T x) const {
+    return x > T(0) ? x : T(0);
+  }
 };
 struct ReluGrad {
   template <class T>
-  DDPM_HD T operator()(T x, T dy) const { return x > T(0) ? dy : T(0); }
+  DDPM_HD T operator()(T x, T dy) const {
+    return x > T(0) ? dy : T(0);
+  }
 };
 
 struct Clamp {
   double low, high;
   template <class T>
-  DDPM_HD T operator()(T x) const { return x < T(low) ? T(low) : x > T(high) ? T(high) : x; }
+  DDPM_HD T operator()(T x) const {
+    return x < T(low) ? T(low) : x > T(high) ? T(high) : x;
+  }
 };
 struct ClampGrad {
   double low, high;
   template <class T>
-  DDPM_HD T operator()(T x, T dy) const { return x < T(low) || x > T(high) ? T(0) : dy; }
+  DDPM_HD T operator()(T x, T dy) const {
+    return x < T(low) || x > T(high) ? T(0) : dy;
+  }
 };
 
 }  // namespace ddpm::math

@@ -1,6 +1,6 @@
-// What depends on the timestep t of each sample: t is (N) i32 with values in {0, ..., T - 1}, tables
-// are (T) of the compute type. Both are read from device memory only, so a captured training or
-// sampling step sees new timesteps at every replay.
+// What depends on the timestep t of each sample: t is (N) i32 with values in {0, ..., T - 1},
+// tables are (T) of the compute type. Both are read from device memory only, so a captured training
+// or sampling step sees new timesteps at every replay.
 #pragma once
 
 #include <cmath>

@@ -1,7 +1,7 @@
 // A keyed permutation of {0, ..., size - 1} that is evaluated at one place without a table: a
-// four-round Feistel network on the smallest even number of bits that holds `size`, walked along its
-// cycle until the value falls inside (Black & Rogaway 2002). Data can be shuffled on the device, and
-// the order of any epoch is a function of (seed, site, epoch).
+// four-round Feistel network on the smallest even number of bits that holds `size`, walked along
+// its cycle until the value falls inside (Black & Rogaway 2002). Data can be shuffled on the
+// device, and the order of any epoch is a function of (seed, site, epoch).
 #pragma once
 
 #include <cstdint>

@@ -28,7 +28,7 @@ struct Float4 {
 struct DrawId {
   uint32_t site;  // who asks: hash of a path such as "unet/down_0/block_1/dropout"
   uint32_t step;
-  uint32_t row;   // global image index, so that a batch may be split at will
+  uint32_t row;  // global image index, so that a batch may be split at will
 };
 
 // The four draws of elements 4 * quad .. 4 * quad + 3.

@@ -1,0 +1,50 @@
+#include "layers/basic.h"
+
+#include <algorithm>
+
+#include "framework/ops/linear.h"
+
+namespace ddpm {
+namespace {
+
+int group_count(int64_t channels) {
+  int groups = static_cast<int>(std::min<int64_t>(32, channels));
+  while (channels % groups != 0) --groups;
+  return groups;
+}
+
+}  // namespace
+
+Linear::Linear(const Scope& scope, int64_t in, int64_t out, double init_scale)
+    : weight(scope.parameter("weight", {out, in}, Init::variance_scaling(init_scale))),
+      bias(scope.parameter("bias", {out}, Init::constant(0))) {}
+
+Tensor Linear::operator()(const Tensor& x) const { return linear(x, weight, bias); }
+
+Conv3x3::Conv3x3(const Scope& scope, int64_t in, int64_t out, double init_scale, int stride)
+    : weight(scope.parameter("weight", {out, 3, 3, in}, Init::variance_scaling(init_scale))),
+      bias(scope.parameter("bias", {out}, Init::constant(0))),
+      geometry(Conv2dGeometry::same(3, stride)) {}
+
+Tensor Conv3x3::operator()(const Tensor& x) const { return conv2d(x, weight, bias, geometry); }
+
+GroupNorm::GroupNorm(const Scope& scope, int64_t channels)
+    : weight(scope.parameter("weight", {channels}, Init::constant(1))),
+      bias(scope.parameter("bias", {channels}, Init::constant(0))),
+      groups(group_count(channels)),
+      dropout_site(scope.random_site("dropout")) {}
+
+Tensor GroupNorm::operator()(const Tensor& x) const {
+  return group_norm(x, weight, bias, {.groups = groups});
+}
+
+Tensor GroupNorm::then_silu(const Tensor& x, double rate, const DropoutSource* dropout) const {
+  GroupNormOptions options{.groups = groups, .silu = true};
+  if (dropout && rate > 0) {
+    options.dropout = rate;
+    options.stream = {dropout->seed, dropout_site, dropout->counter};
+  }
+  return group_norm(x, weight, bias, options);
+}
+
+}  // namespace ddpm

@@ -1,0 +1,47 @@
+// The leaves of a network: structs that own handles on their parameters and have a call operator.
+// `init_scale` 0 means the paper's 1e-10 (see Init).
+#pragma once
+
+#include "framework/ops/conv2d.h"
+#include "framework/ops/group_norm.h"
+#include "framework/train/parameters.h"
+
+namespace ddpm {
+
+// Random bits of a training forward pass; inference passes no Dropout at all.
+struct DropoutSource {
+  uint64_t seed = 0;
+  Tensor counter;  // StepState::counter
+};
+
+// y = x weight^T + bias on the innermost axis; a 1x1 convolution too. (..., in) -> (..., out)
+struct Linear {
+  Linear(const Scope& scope, int64_t in, int64_t out, double init_scale = 1);
+  Tensor operator()(const Tensor& x) const;
+
+  Parameter weight, bias;  // (out, in), (out)
+};
+
+// A 3x3 convolution with TensorFlow's 'SAME' padding. (N, H, W, in) -> (N, H / stride, W / stride,
+// out)
+struct Conv3x3 {
+  Conv3x3(const Scope& scope, int64_t in, int64_t out, double init_scale = 1, int stride = 1);
+  Tensor operator()(const Tensor& x) const;
+
+  Parameter weight, bias;  // (out, 3, 3, in), (out)
+  Conv2dGeometry geometry;
+};
+
+// Its groups number 32, or the largest divisor of the channel count below that. epsilon 1e-6.
+struct GroupNorm {
+  GroupNorm(const Scope& scope, int64_t channels);
+  Tensor operator()(const Tensor& x) const;
+  // silu(norm(x)), and dropout at `rate` when a source is given
+  Tensor then_silu(const Tensor& x, double rate = 0, const DropoutSource* dropout = nullptr) const;
+
+  Parameter weight, bias;  // (C), (C): gamma and beta
+  int groups;
+  uint32_t dropout_site;
+};
+
+}  // namespace ddpm

@@ -1,0 +1,70 @@
+#include "layers/blocks.h"
+
+#include "framework/ops/attention.h"
+#include "framework/ops/elementwise.h"
+#include "framework/ops/resample.h"
+#include "framework/ops/timestep.h"
+#include "framework/ops/view.h"
+
+namespace ddpm {
+
+TimeEmbedding::TimeEmbedding(const Scope& scope, int64_t base)
+    : base_channels(base),
+      dense_0(scope / "dense_0", base, 4 * base),
+      dense_1(scope / "dense_1", 4 * base, 4 * base) {}
+
+Tensor TimeEmbedding::operator()(const Tensor& t, DType dtype) const {
+  return dense_1(silu(dense_0(timestep_embedding(t, base_channels, dtype))));
+}
+
+ResidualBlock::ResidualBlock(const Scope& scope, int64_t in, int64_t out,
+                             int64_t embedding_channels, double rate)
+    : norm_1(scope / "norm_1", in),
+      conv_1(scope / "conv_1", in, out),
+      time_projection(scope / "time_projection", embedding_channels, out),
+      norm_2(scope / "norm_2", out),
+      conv_2(scope / "conv_2", out, out, /*init_scale=*/0),
+      dropout_rate(rate) {
+  if (in != out) shortcut.emplace(scope / "shortcut", in, out);
+}
+
+Tensor ResidualBlock::operator()(const Tensor& x, const Tensor& activated,
+                                 const DropoutSource* dropout) const {
+  Tensor h = conv_1(norm_1.then_silu(x));
+  h = add_per_sample(h, time_projection(activated));
+  h = conv_2(norm_2.then_silu(h, dropout_rate, dropout));
+  return add(shortcut ? (*shortcut)(x) : x, h);
+}
+
+AttentionBlock::AttentionBlock(const Scope& scope, int64_t channels, int head_count)
+    : norm(scope / "norm", channels),
+      query(scope / "query", channels, channels),
+      key(scope / "key", channels, channels),
+      value(scope / "value", channels, channels),
+      output(scope / "output", channels, channels, /*init_scale=*/0),
+      heads(head_count) {}
+
+Tensor AttentionBlock::operator()(const Tensor& x) const {
+  const Shape& s = x.shape();
+  const Tensor h = reshape(norm(x), {s[0], s[1] * s[2], s[3]});
+  const Tensor y = output(attention(query(h), key(h), value(h), heads));
+  return add(x, reshape(y, s));
+}
+
+Downsample::Downsample(const Scope& scope, int64_t channels, DownsampleKind kind) {
+  if (kind == DownsampleKind::kStridedConv) conv.emplace(scope, channels, channels, 1, 2);
+}
+
+Tensor Downsample::operator()(const Tensor& x) const { return conv ? (*conv)(x) : average_pool(x); }
+
+Upsample::Upsample(const Scope& scope, int64_t channels, UpsampleKind upsample_kind)
+    : kind(upsample_kind),
+      conv(scope, channels, channels, 1, kind == UpsampleKind::kTransposedConv ? 2 : 1) {}
+
+Tensor Upsample::operator()(const Tensor& x) const {
+  if (kind == UpsampleKind::kTransposedConv)
+    return conv2d_transpose(x, conv.weight, conv.bias, conv.geometry);
+  return conv(upsample_nearest(x));
+}
+
+}  // namespace ddpm

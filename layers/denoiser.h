@@ -1,0 +1,37 @@
+// Denoiser: the network of a diffusion model, whatever its architecture. It sees x_t and t and
+// returns what the parameterization asks for, plus the channels of a learned variance.
+#pragma once
+
+#include <memory>
+
+#include "framework/config/registry.h"
+#include "layers/basic.h"
+
+namespace ddpm {
+
+class Denoiser {
+ public:
+  virtual ~Denoiser() = default;
+  // x (N, H, W, C), t (N) i32 -> (N, H, W, output channels). `dropout` is null at inference.
+  virtual Tensor operator()(const Tensor& x, const Tensor& t,
+                            const DropoutSource* dropout = nullptr) const = 0;
+};
+
+// The images that a denoiser is built for.
+struct ImageGeometry {
+  int64_t height, width, channels;
+  int64_t output_channels;  // `channels`, or twice as many with a learned variance
+};
+
+// What a configuration asks for, before any parameter is registered.
+class DenoiserOptions {
+ public:
+  virtual ~DenoiserOptions() = default;
+  // Throws a UserError when the images do not fit the architecture.
+  virtual std::unique_ptr<Denoiser> build(const Scope& scope, const ImageGeometry& image) const = 0;
+};
+
+// "unet" and "mlp"; the settings of each are read in layers/unet.cpp and layers/mlp.cpp.
+const Registry<DenoiserOptions>& denoisers();
+
+}  // namespace ddpm
