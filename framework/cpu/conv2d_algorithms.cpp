@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "framework/cpu/conv2d_direct.h"
 #include "framework/cpu/conv2d_tap_gemm.h"
 
 namespace ddpm::cpu {
@@ -13,12 +14,24 @@ namespace {
 bool always(const Conv2dProblem&) { return true; }
 
 constexpr Conv2dAlgorithm kForward[] = {
+#if defined(__x86_64__)
+    {"direct_avx512", direct_avx512_supports, direct_avx512_forward},
+    {"direct_avx2", direct_avx2_supports, direct_avx2_forward},
+#endif
     {"tap_gemm", always, tap_gemm_forward},
 };
 constexpr Conv2dAlgorithm kBackwardData[] = {
+#if defined(__x86_64__)
+    {"direct_avx512", direct_avx512_supports, direct_avx512_backward_data},
+    {"direct_avx2", direct_avx2_supports, direct_avx2_backward_data},
+#endif
     {"tap_gemm", always, tap_gemm_backward_data},
 };
 constexpr Conv2dAlgorithm kBackwardWeight[] = {
+#if defined(__x86_64__)
+    {"direct_avx512", direct_avx512_supports, direct_avx512_backward_weight},
+    {"direct_avx2", direct_avx2_supports, direct_avx2_backward_weight},
+#endif
     {"tap_gemm", always, tap_gemm_backward_weight},
 };
 

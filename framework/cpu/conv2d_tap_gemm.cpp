@@ -10,8 +10,8 @@
 namespace ddpm::cpu {
 namespace {
 
-constexpr int64_t kRows = 256;    // output pixels per piece: enough for a full-speed product
-constexpr int64_t kColumns = 64;  // channels per piece where the rows alone are too few pieces
+constexpr int64_t kRows = 256;     // output pixels per piece: enough for a full-speed product
+constexpr int64_t kColumns = 128;  // channels per piece where the rows alone are too few pieces
 
 // The source rows of output sites begin .. begin + rows - 1, sites counted through all images:
 // columns first .. first + columns - 1 of each. Rows that already lie side by side are not copied;

@@ -24,7 +24,7 @@ DDPM_OP_CASE(LinearFewRows, .inputs = {{{3, 33}}, {{5, 33}}, {{5}}}, .run = run_
              .reference = naive_linear, .bench_shapes = {{8, 512}, {512, 512}, {512}},
              .bench_flops = 2.0 * 8 * 512 * 512);
 // A 1x1 convolution on the positions of an image batch.
-DDPM_OP_CASE(LinearManyRows, .inputs = {{{2, 7, 23, 3}}, {{5, 3}}, {{5}}}, .run = run_linear,
+DDPM_OP_CASE(LinearManyRows, .inputs = {{{2, 3, 5, 3}}, {{5, 3}}, {{5}}}, .run = run_linear,
              .reference = naive_linear, .bench_shapes = {{8, 16, 16, 256}, {256, 256}, {256}},
              .bench_flops = 2.0 * 8 * 256 * 256 * 256);
 DDPM_OP_CASE(LinearWide, .inputs = {{{2, 3}}, {{67, 3}}, {{67}}}, .run = run_linear,

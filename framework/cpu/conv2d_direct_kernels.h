@@ -1,0 +1,279 @@
+// The body of conv2d_direct_avx512.cpp and conv2d_direct_avx2.cpp, which include it under their own
+// `#pragma GCC target` after every other header: what is defined here may use the instruction set,
+// what comes from elsewhere may not, or a generic binary would no longer run everywhere. `Isa`
+// names the vector type, its width and how many vectors of accumulators a row of the tile has.
+
+namespace ddpm::cpu {
+namespace {
+
+constexpr int kRows = 6;  // of a register tile; 6 x 4 AVX-512 or 6 x 2 AVX2 accumulators
+
+int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// One tap of a tile: its index in the kernel, and the channels that each pixel reads through it.
+struct Tap {
+  int64_t index;
+  const float* rows[kRows];
+};
+
+// Where the result of a tile goes: the first `rows` pixels, `columns` channels of each.
+struct TileOutput {
+  float* pixels[kRows];
+  int rows;
+};
+
+// out = bias + sum over taps and channels of in * weight, for V vectors of output channels.
+template <class Isa, int V>
+void convolve_tile(const Tap* taps, int64_t tap_count, int64_t channels, const float* weights,
+                   const float* bias, const TileOutput& out, int64_t first, int64_t columns) {
+  typename Isa::Vector sum[kRows][V];
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) sum[i][v] = Isa::load(bias + v * Isa::kLanes);
+  for (const Tap* tap = taps; tap < taps + tap_count; ++tap) {
+    const float *x0 = tap->rows[0], *x1 = tap->rows[1], *x2 = tap->rows[2];
+    const float *x3 = tap->rows[3], *x4 = tap->rows[4], *x5 = tap->rows[5];
+    const float* w = weights + tap->index * channels * V * Isa::kLanes;
+    for (int64_t c = 0; c < channels; ++c, w += V * Isa::kLanes) {
+      typename Isa::Vector b[V];
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) b[v] = Isa::load(w + v * Isa::kLanes);
+      const float* x[kRows] = {x0 + c, x1 + c, x2 + c, x3 + c, x4 + c, x5 + c};
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) {
+        const typename Isa::Vector a = Isa::broadcast(x[i]);
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) sum[i][v] = Isa::multiply_add(a, b[v], sum[i][v]);
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+    if (i >= out.rows) break;
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v)
+      Isa::store(out.pixels[i] + first + v * Isa::kLanes, columns - v * Isa::kLanes, sum[i][v]);
+  }
+}
+
+// dweight[k, c] (+)= sum over pixels of dy[pixel, k] * x[pixel, c], for 6 k and V vectors of c.
+// dy is packed (pixels, 6), x (pixels, V * lanes); rows of dweight are `stride` apart.
+template <class Isa, int V>
+void accumulate_tile(const float* dy, const float* x, int64_t pixels, bool is_first, float* dweight,
+                     int64_t stride, int rows, int64_t columns) {
+  typename Isa::Vector sum[kRows][V];
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v)
+      sum[i][v] = is_first || i >= rows ? Isa::zero()
+                                        : Isa::load(dweight + i * stride + v * Isa::kLanes,
+                                                    columns - v * Isa::kLanes);
+  for (int64_t m = 0; m < pixels; ++m, dy += kRows, x += V * Isa::kLanes) {
+    typename Isa::Vector b[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) b[v] = Isa::load(x + v * Isa::kLanes);
+#pragma GCC unroll 8
+    for (int i = 0; i < kRows; ++i) {
+      const typename Isa::Vector a = Isa::broadcast(dy + i);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) sum[i][v] = Isa::multiply_add(a, b[v], sum[i][v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kRows; ++i) {
+    if (i >= rows) break;
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v)
+      Isa::store(dweight + i * stride + v * Isa::kLanes, columns - v * Isa::kLanes, sum[i][v]);
+  }
+}
+
+// body(std::integral_constant<int, V>) for the number of vectors that hold `columns` channels.
+template <class Isa, class Body>
+void with_vectors(int64_t columns, const Body& body) {
+  switch (divide_up(columns, Isa::kLanes)) {
+    case 1: return body(std::integral_constant<int, 1>());
+    case 2: return body(std::integral_constant<int, 2>());
+    case 3: return body(std::integral_constant<int, std::min(3, Isa::kVectors)>());
+    default: return body(std::integral_constant<int, Isa::kVectors>());
+  }
+}
+
+// Channels are cut into panels of kVectors vectors; the last has as many vectors as it needs.
+template <class Isa>
+struct Panels {
+  static constexpr int64_t kWidth = Isa::kVectors * Isa::kLanes;
+  int64_t channels;
+
+  int64_t count() const { return divide_up(channels, kWidth); }
+  int64_t padded() const { return divide_up(channels, Isa::kLanes) * Isa::kLanes; }
+  int64_t columns(int64_t panel) const { return std::min(kWidth, channels - panel * kWidth); }
+  int64_t padded_columns(int64_t panel) const {
+    return divide_up(columns(panel), Isa::kLanes) * Isa::kLanes;
+  }
+};
+
+// (panel, tap, in channel, column of the panel), padded columns zero.
+template <class Isa>
+Tensor pack_weights(const GatherConv& g) {
+  const Panels<Isa> panels{g.out_channels};
+  Tensor packed =
+      Tensor::empty({g.taps * g.in_channels * panels.padded()}, DType::kF32, Device::kCpu);
+  const float* weight = g.weight.data<float>();
+  float* out = packed.data<float>();
+  parallel_for(panels.count() * g.taps, [&](int64_t piece) {
+    const int64_t panel = piece / g.taps, tap = piece % g.taps;
+    const int64_t columns = panels.columns(panel), width = panels.padded_columns(panel);
+    const float* from = weight + tap * g.tap_stride + panel * panels.kWidth * g.out_stride;
+    float* to = out + g.taps * g.in_channels * panel * panels.kWidth + tap * g.in_channels * width;
+    if (columns < width) std::fill_n(to, g.in_channels * width, 0.0f);
+    if (g.out_stride == 1) {
+      for (int64_t i = 0; i < g.in_channels; ++i)
+        std::copy_n(from + i * g.in_stride, columns, to + i * width);
+    } else {
+      constexpr int64_t kLine = 16;  // a cache line of the source at a time
+      for (int64_t begin = 0; begin < g.in_channels; begin += kLine) {
+        const int64_t end = std::min(begin + kLine, g.in_channels);
+        for (int64_t o = 0; o < columns; ++o)
+          for (int64_t i = begin; i < end; ++i) to[i * width + o] = from[i + o * g.out_stride];
+      }
+    }
+  });
+  return packed;
+}
+
+// The taps of the tile at sites begin .. begin + 5 that read at least one pixel; returns how many.
+int64_t list_taps(const GatherConv& g, int64_t begin, const float* zeros, Tap* taps,
+                  TileOutput& out) {
+  const float* in = g.in.data<float>();
+  const int32_t *source = g.source.data<int32_t>(), *pixel = g.pixel.data<int32_t>();
+  const float* images[kRows];
+  int64_t sites[kRows];
+  out.rows = static_cast<int>(std::min<int64_t>(kRows, g.images * g.out_pixels - begin));
+  for (int i = 0; i < out.rows; ++i) {
+    const int64_t image = (begin + i) / g.out_pixels;
+    sites[i] = (begin + i) % g.out_pixels;
+    images[i] = in + image * g.in_pixels * g.in_channels;
+    out.pixels[i] = g.out.data<float>() + (image * g.out_pixels + pixel[sites[i]]) * g.out_channels;
+  }
+  int64_t count = 0;
+  for (int64_t tap = 0; tap < g.taps; ++tap) {
+    bool reads = false;
+    for (int i = 0; i < kRows; ++i) {
+      const int32_t from = i < out.rows ? source[tap * g.out_pixels + sites[i]] : -1;
+      taps[count].rows[i] = from < 0 ? zeros : images[i] + from * g.in_channels;
+      reads |= from >= 0;
+    }
+    taps[count].index = tap;
+    count += reads;
+  }
+  return count;
+}
+
+template <class Isa>
+void run_gather(const GatherConv& g) {
+  const Panels<Isa> panels{g.out_channels};
+  const Tensor packed = pack_weights<Isa>(g);
+  const Tensor zeros = Tensor::zeros({g.in_channels}, DType::kF32, Device::kCpu);
+  const Tensor bias = Tensor::zeros({panels.padded()}, DType::kF32, Device::kCpu);
+  if (g.bias) std::copy_n(g.bias.data<float>(), g.out_channels, bias.data<float>());
+
+  // The tiles of a piece share a panel of weights in the cache; few tiles share out the panels.
+  constexpr int64_t kTiles = 16;
+  const int64_t tiles = divide_up(g.images * g.out_pixels, kRows);
+  const int64_t blocks = divide_up(tiles, kTiles);
+  const int64_t groups = blocks < 16 ? panels.count() : 1;
+  parallel_for_scratch<Tap>(blocks * groups, kTiles * g.taps, [&](int64_t piece, Tap* taps) {
+    const int64_t first_tile = piece / groups * kTiles;
+    const int64_t tile_count = std::min(kTiles, tiles - first_tile);
+    TileOutput outputs[kTiles];
+    int64_t tap_counts[kTiles];
+    for (int64_t t = 0; t < tile_count; ++t)
+      tap_counts[t] = list_taps(g, (first_tile + t) * kRows, zeros.data<float>(), taps + t * g.taps,
+                                outputs[t]);
+    const int64_t begin = groups > 1 ? piece % groups : 0;
+    const int64_t end = groups > 1 ? begin + 1 : panels.count();
+    for (int64_t panel = begin; panel < end; ++panel) {
+      const int64_t first = panel * panels.kWidth;
+      const float* weights = packed.data<float>() + g.taps * g.in_channels * first;
+      with_vectors<Isa>(panels.columns(panel), [&](auto vectors) {
+        for (int64_t t = 0; t < tile_count; ++t)
+          convolve_tile<Isa, vectors()>(taps + t * g.taps, tap_counts[t], g.in_channels, weights,
+                                        bias.data<float>() + first, outputs[t], first,
+                                        panels.columns(panel));
+      });
+    }
+  });
+}
+
+// (tile of 6 channels, pixel, channel of the tile) for one block of dy, padded channels zero.
+void pack_gradient(const float* dy, int64_t pixels, int64_t channels, float* packed) {
+  for (int64_t k = 0; k < channels; k += kRows) {
+    const int64_t rows = std::min<int64_t>(kRows, channels - k);
+    for (int64_t m = 0; m < pixels; ++m, packed += kRows)
+      for (int64_t i = 0; i < kRows; ++i) packed[i] = i < rows ? dy[m * channels + k + i] : 0;
+  }
+}
+
+// A piece owns one tap of a panel of input channels and walks all images in order: nothing has to
+// be merged, and the sum does not depend on the thread count.
+template <class Isa>
+void run_backward_weight(const Conv2dProblem& p, const Conv2dOperands& operands) {
+  constexpr int64_t kPixels = 128;     // of a block: its panel of x stays in the L1 cache
+  constexpr int64_t kChunk = 1 << 18;  // elements of dy packed at a time: half of the L2 cache
+  const Panels<Isa> panels{p.in_channels};
+  const int64_t k_tiles = divide_up(p.out_channels, kRows), block_size = k_tiles * kRows * kPixels;
+  const int64_t sites = p.images * p.out_pixels(), blocks = divide_up(sites, kPixels);
+  const int64_t chunk = std::min(blocks, std::max<int64_t>(1, kChunk / block_size));
+  const int64_t stride = p.taps() * p.in_channels;  // of dweight
+  const Tensor sources = forward_sources(p);
+  const Tensor packed = Tensor::empty({chunk, block_size}, DType::kF32, Device::kCpu);
+  const float *x = operands.x.data<float>(), *dy = operands.y.data<float>();
+  float* dweight = operands.weight.data<float>();
+  if (sites == 0) std::fill_n(dweight, operands.weight.numel(), 0.0f);
+
+  for (int64_t first_block = 0; first_block < blocks; first_block += chunk) {
+    const int64_t last_block = std::min(blocks, first_block + chunk);
+    const auto packed_block = [&](int64_t block) {
+      return packed.data<float>() + (block - first_block) * block_size;
+    };
+    const auto pixels_of = [&](int64_t block) {
+      return std::min(kPixels, sites - block * kPixels);
+    };
+    parallel_for(last_block - first_block, [&](int64_t i) {
+      const int64_t block = first_block + i;
+      pack_gradient(dy + block * kPixels * p.out_channels, pixels_of(block), p.out_channels,
+                    packed_block(block));
+    });
+    const int64_t pieces = p.taps() * panels.count();
+    parallel_for_scratch<float>(pieces, kPixels * panels.kWidth, [&](int64_t piece, float* rows) {
+      const int64_t tap = piece / panels.count(), panel = piece % panels.count();
+      const int64_t first = panel * panels.kWidth, columns = panels.columns(panel);
+      const int64_t width = panels.padded_columns(panel);
+      const int32_t* source = sources.data<int32_t>() + tap * p.out_pixels();
+      for (int64_t block = first_block; block < last_block; ++block) {
+        const int64_t pixels = pixels_of(block);
+        for (int64_t m = 0; m < pixels; ++m) {
+          const int64_t image = (block * kPixels + m) / p.out_pixels();
+          const int32_t from = source[(block * kPixels + m) % p.out_pixels()];
+          float* row = rows + m * width;
+          const int64_t filled = from < 0 ? 0 : columns;
+          std::copy_n(x + (image * p.in_pixels() + from) * p.in_channels + first, filled, row);
+          std::fill_n(row + filled, width - filled, 0.0f);
+        }
+        with_vectors<Isa>(columns, [&](auto vectors) {
+          for (int64_t k = 0; k < k_tiles; ++k)
+            accumulate_tile<Isa, vectors()>(
+                packed_block(block) + k * kRows * pixels, rows, pixels, block == 0,
+                dweight + k * kRows * stride + tap * p.in_channels + first, stride,
+                static_cast<int>(std::min<int64_t>(kRows, p.out_channels - k * kRows)), columns);
+        });
+      }
+    });
+  }
+}
+
+}  // namespace
+}  // namespace ddpm::cpu
