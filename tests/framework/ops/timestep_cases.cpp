@@ -1,0 +1,103 @@
+// Cases of framework/ops/timestep.h: odd sizes, all timesteps of a short table.
+#include <cmath>
+
+#include "framework/ops/timestep.h"
+#include "tests/op_case.h"
+
+namespace ddpm::testing {
+namespace {
+
+constexpr int kSteps = 4;
+const Input kTable{{kSteps}, -2, 2, false};
+
+Input timesteps(int64_t n) { return {{n}, 0, kSteps - 1, false, true}; }
+
+// y[i] = f(n, i) for element i of row n.
+template <class F>
+Tensor rows(const Tensor& like, F f) {
+  Tensor y = Tensor::like(like);
+  const int64_t columns = y.numel() / y.shape()[0];
+  for (int64_t i = 0; i < y.numel(); ++i) y.data<double>()[i] = f(i / columns, i);
+  return y;
+}
+
+int32_t step(const Tensor& t, int64_t n) { return t.data<int32_t>()[n]; }
+double at(const Tensor& x, int64_t i) { return x.data<double>()[i]; }
+
+DDPM_OP_CASE(
+    AddPerSample, .inputs = {{{3, 5, 7, 3}}, {{3, 3}}},
+    .run = [](const Tensors& in) { return add_per_sample(in[0], in[1]); },
+    .reference =
+        [](const Tensors& in) {
+          return rows(
+              in[0], [&](int64_t n, int64_t i) { return at(in[0], i) + at(in[1], n * 3 + i % 3); });
+        },
+    .bench_shapes = {{64, 32, 32, 128}, {64, 128}});
+
+DDPM_OP_CASE(
+    AddPerSampleWide, .inputs = {{{2, 3, 33}}, {{2, 33}}},
+    .run = [](const Tensors& in) { return add_per_sample(in[0], in[1]); });
+
+DDPM_OP_CASE(
+    TimestepMix, .inputs = {kTable, {{7, 5, 3}}, kTable, {{7, 5, 3}}, timesteps(7)},
+    .run = [](const Tensors& in) { return timestep_mix(in[0], in[1], in[2], in[3], in[4]); },
+    .reference =
+        [](const Tensors& in) {
+          return rows(in[1], [&](int64_t n, int64_t i) {
+            const int32_t t = step(in[4], n);
+            return at(in[0], t) * at(in[1], i) + at(in[2], t) * at(in[3], i);
+          });
+        },
+    .bench_shapes = {{4}, {128, 32, 32, 3}, {4}, {128, 32, 32, 3}, {128}});
+
+DDPM_OP_CASE(
+    TimestepScale, .inputs = {kTable, {{9, 33}}, timesteps(9)},
+    .run = [](const Tensors& in) { return timestep_scale(in[0], in[1], in[2]); },
+    .reference =
+        [](const Tensors& in) {
+          return rows(in[1], [&](int64_t n, int64_t i) {
+            return at(in[0], step(in[2], n)) * at(in[1], i);
+          });
+        });
+
+DDPM_OP_CASE(
+    WhereFirstTimestep, .inputs = {timesteps(11), {{11, 3}}, {{11, 3}}},
+    .run = [](const Tensors& in) { return where_first_timestep(in[0], in[1], in[2]); },
+    .reference =
+        [](const Tensors& in) {
+          return rows(in[1], [&](int64_t n, int64_t i) {
+            return at(step(in[0], n) == 0 ? in[1] : in[2], i);
+          });
+        });
+
+DDPM_ERROR_CASE(
+    TimestepMixShapes,
+    .run =
+        [] {
+          const Tensor t = Tensor::zeros({2}, DType::kI32, Device::kCpu);
+          const Tensor table = Tensor::zeros({4}, DType::kF32, Device::kCpu);
+          const Tensor u = Tensor::zeros({2, 3}, DType::kF32, Device::kCpu);
+          const Tensor v = Tensor::zeros({2, 4}, DType::kF32, Device::kCpu);
+          timestep_mix(table, u, table, v, t);
+        },
+    .message = "timestep_mix: f32 (2, 3) and f32 (2, 4) differ");
+DDPM_ERROR_CASE(
+    TimestepCount,
+    .run =
+        [] {
+          const Tensor t = Tensor::zeros({3}, DType::kI32, Device::kCpu);
+          const Tensor table = Tensor::zeros({4}, DType::kF32, Device::kCpu);
+          timestep_scale(table, Tensor::zeros({2, 3}, DType::kF32, Device::kCpu), t);
+        },
+    .message = "timestep_scale: 3 timesteps for 2 samples");
+DDPM_ERROR_CASE(
+    AddPerSampleShapes,
+    .run =
+        [] {
+          const Tensor x = Tensor::zeros({2, 5, 3}, DType::kF32, Device::kCpu);
+          add_per_sample(x, Tensor::zeros({2, 5}, DType::kF32, Device::kCpu));
+        },
+    .message = "add_per_sample: x (2, 5, 3) needs a bias (N, C), not (2, 5)");
+
+}  // namespace
+}  // namespace ddpm::testing
