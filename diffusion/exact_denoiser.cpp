@@ -1,0 +1,79 @@
+#include "diffusion/exact_denoiser.h"
+
+#include <cmath>
+#include <utility>
+
+namespace ddpm {
+namespace {
+
+std::vector<double> to_double(const Tensor& x) {
+  if (x.dtype() == DType::kF64) return x.to_host<double>();
+  const std::vector<float> values = x.to_host<float>();
+  return {values.begin(), values.end()};
+}
+
+Tensor from_double(const std::vector<double>& values, const Shape& shape, const Tensor& like) {
+  if (like.dtype() == DType::kF64) return Tensor::from_host(values, shape, like.device());
+  return Tensor::from_host(std::vector<float>(values.begin(), values.end()), shape, like.device());
+}
+
+}  // namespace
+
+// Given x_t and its component k, x_0 is normal: with gain g = signal v / (signal^2 v + noise^2) its
+// mean is m + g (x_t - signal m) and its variance v (1 - g signal). The mixture of these over the
+// responsibilities adds the spread of the means.
+Denoised denoise(const GaussianMixture& mixture, std::span<const double> x_t, double signal,
+                 double noise) {
+  const std::vector<double> r = mixture.diffused(signal, noise).responsibilities(x_t);
+  const size_t dimension = x_t.size();
+  Denoised x0{std::vector<double>(dimension), std::vector<double>(dimension)};
+  for (size_t d = 0; d < dimension; ++d) {
+    double mean = 0, within = 0, square = 0;
+    for (size_t k = 0; k < r.size(); ++k) {
+      const double m = mixture.means[k * dimension + d], v = mixture.variances[k * dimension + d];
+      const double gain = signal * v / (signal * signal * v + noise * noise);
+      const double given_k = m + gain * (x_t[d] - signal * m);
+      mean += r[k] * given_k;
+      square += r[k] * given_k * given_k;
+      within += r[k] * v * (1 - gain * signal);
+    }
+    x0.mean[d] = mean;
+    x0.variance[d] = within + std::max(0.0, square - mean * mean);
+  }
+  return x0;
+}
+
+Model exact_denoiser(GaussianMixture mixture, const GaussianDiffusion& process) {
+  mixture.check();
+  return [mixture = std::move(mixture), &process](const Tensor& x_t, const Tensor& t) {
+    const DiffusionTables& tables = process.tables();
+    const int64_t samples = x_t.shape()[0], channels = x_t.shape()[-1];
+    const int64_t dimension = x_t.numel() / samples, width = process.output_channels(channels);
+    DDPM_CHECK(dimension == mixture.dimension(),
+               "exact_denoiser: samples {} of a mixture in {} dimensions", x_t.shape(),
+               mixture.dimension());
+    const std::vector<double> x = to_double(x_t);
+    const std::vector<int32_t> steps = t.to_host<int32_t>();
+    std::vector<double> out(samples * dimension / channels * width);
+    for (int64_t n = 0; n < samples; ++n) {
+      const int32_t step = steps[n];
+      const std::span<const double> row(&x[n * dimension], dimension);
+      const Denoised x0 = denoise(mixture, row, tables.signal[step], tables.noise[step]);
+      const Parameterization::Coefficients p = process.parameterization().at(tables, step);
+      const Variance::Coefficients v = process.variance().at(tables, step);
+      for (int64_t d = 0; d < dimension; ++d) {
+        double* pixel = &out[(n * dimension + d) / channels * width];
+        const double epsilon = (row[d] - tables.signal[step] * x0.mean[d]) / tables.noise[step];
+        pixel[d % channels] = p.target_x0 * x0.mean[d] + p.target_epsilon * epsilon;
+        if (!process.variance().learned()) continue;
+        const double variance = tables.posterior_variance[step] + tables.posterior_x0[step] *
+                                                                      tables.posterior_x0[step] *
+                                                                      x0.variance[d];
+        pixel[channels + d % channels] = (std::log(variance) - v.offset) / v.slope;
+      }
+    }
+    return from_double(out, x_t.shape().with_inner(width), x_t);
+  };
+}
+
+}  // namespace ddpm

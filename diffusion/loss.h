@@ -1,0 +1,27 @@
+// Loss: what training minimises, one number per sample. The mean over the batch is the caller's, so
+// that losses can be watched per timestep.
+#pragma once
+
+#include "diffusion/variance.h"
+#include "framework/core/tensor.h"
+
+namespace ddpm {
+
+class GaussianDiffusion;
+
+struct LossTerms {
+  const GaussianDiffusion& process;
+  Tensor x0, t, noise, x_t;  // t is (N) i32, the others (N, ..., C)
+  Tensor prediction;         // (N, ..., C): what the parameterization predicts
+  Tensor variance_output;    // (N, ..., C), or empty where the variance is fixed
+};
+
+class Loss {
+ public:
+  virtual ~Loss() = default;
+  virtual Tensor operator()(const LossTerms& terms) const = 0;  // (N)
+  // Why this loss cannot train that variance; nullptr if it can.
+  virtual const char* objection(const Variance&) const { return nullptr; }
+};
+
+}  // namespace ddpm

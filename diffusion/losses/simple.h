@@ -1,0 +1,26 @@
+// The mean squared error of the prediction: L_simple (DDPM eq. 14) for epsilon, ||mu~ - mu||^2 for
+// previous_mean.
+#pragma once
+
+#include "diffusion/loss.h"
+#include "diffusion/process.h"
+#include "framework/config/config.h"
+#include "framework/ops/losses.h"
+
+namespace ddpm {
+
+class SimpleLoss : public Loss {
+ public:
+  explicit SimpleLoss(const Config&) {}
+
+  Tensor operator()(const LossTerms& l) const override {
+    return squared_error(l.prediction, l.process.target(l.x0, l.noise, l.t));
+  }
+  const char* objection(const Variance& variance) const override {
+    return variance.learned() ? "the simple loss gives a learned variance no gradient; use hybrid "
+                                "or variational, or a fixed variance"
+                              : nullptr;
+  }
+};
+
+}  // namespace ddpm

@@ -1,0 +1,108 @@
+#include "diffusion/registry.h"
+
+#include "diffusion/losses/hybrid.h"
+#include "diffusion/losses/simple.h"
+#include "diffusion/losses/variational.h"
+#include "diffusion/parameterizations/epsilon.h"
+#include "diffusion/parameterizations/previous_mean.h"
+#include "diffusion/parameterizations/velocity.h"
+#include "diffusion/parameterizations/x0.h"
+#include "diffusion/samplers/ancestral.h"
+#include "diffusion/samplers/ddim.h"
+#include "diffusion/schedules/constant.h"
+#include "diffusion/schedules/cosine.h"
+#include "diffusion/schedules/jsd.h"
+#include "diffusion/schedules/linear.h"
+#include "diffusion/schedules/quadratic.h"
+#include "diffusion/schedules/warmup.h"
+#include "diffusion/variances/fixed_large.h"
+#include "diffusion/variances/fixed_small.h"
+#include "diffusion/variances/learned.h"
+#include "diffusion/variances/learned_range.h"
+
+namespace ddpm {
+
+const Registry<Schedule>& schedules() {
+  static const Registry<Schedule> registry(
+      "noise schedule",
+      {
+          {"linear", "betas rise linearly", factory<Schedule, LinearSchedule>()},
+          {"quadratic", "square roots of betas rise linearly",
+           factory<Schedule, QuadraticSchedule>()},
+          {"constant", "one beta for all steps", factory<Schedule, ConstantSchedule>()},
+          {"jsd", "betas 1/T, 1/(T-1), .., 1", factory<Schedule, JsdSchedule>()},
+          {"warmup10", "betas rise for 10 % of the steps", factory<Schedule, WarmupSchedule<10>>()},
+          {"warmup50", "betas rise for 50 % of the steps", factory<Schedule, WarmupSchedule<50>>()},
+          {"cosine", "alpha_bar follows a squared cosine", factory<Schedule, CosineSchedule>()},
+      });
+  return registry;
+}
+
+const Registry<Parameterization>& parameterizations() {
+  static const Registry<Parameterization> registry(
+      "parameterization",
+      {
+          {"epsilon", "the network predicts the noise",
+           factory<Parameterization, EpsilonParameterization>()},
+          {"x0", "the network predicts the clean image",
+           factory<Parameterization, X0Parameterization>()},
+          {"previous_mean", "the network predicts the posterior mean of x_{t-1}",
+           factory<Parameterization, PreviousMeanParameterization>()},
+          {"velocity", "the network predicts signal * epsilon - noise * x_0",
+           factory<Parameterization, VelocityParameterization>()},
+      });
+  return registry;
+}
+
+const Registry<Variance>& variances() {
+  static const Registry<Variance> registry(
+      "reverse variance",
+      {
+          {"fixed_small", "beta tilde, the posterior's", factory<Variance, FixedSmallVariance>()},
+          {"fixed_large", "beta, the forward step's", factory<Variance, FixedLargeVariance>()},
+          {"learned", "the network's log variance, unbounded",
+           factory<Variance, LearnedVariance>()},
+          {"learned_range", "learned, between beta tilde and beta",
+           factory<Variance, LearnedRangeVariance>()},
+      });
+  return registry;
+}
+
+const Registry<Loss>& losses() {
+  static const Registry<Loss> registry(
+      "loss",
+      {
+          {"simple", "mean squared error of the prediction", factory<Loss, SimpleLoss>()},
+          {"variational", "one term of the variational bound", factory<Loss, VariationalLoss>()},
+          {"hybrid", "simple, and the bound for the variance only", factory<Loss, HybridLoss>()},
+      });
+  return registry;
+}
+
+const Registry<Sampler>& samplers() {
+  static const Registry<Sampler> registry(
+      "sampler",
+      {
+          {"ancestral", "every reverse step in turn", factory<Sampler, AncestralSampler>()},
+          {"ddim", "fewer steps, deterministic at eta 0", factory<Sampler, DdimSampler>()},
+      });
+  return registry;
+}
+
+DiffusionVariant read_diffusion(const Config& config) {
+  DiffusionVariant v;
+  v.timesteps = static_cast<int>(
+      config.integer("timesteps", 1000, 2, 1000000, "number of diffusion steps T"));
+  v.schedule = schedules().make(config, "schedule", "linear");
+  v.parameterization = parameterizations().make(config, "parameterization", "epsilon");
+  v.variance = variances().make(config, "variance", "fixed_large");
+  v.loss = losses().make(config, "loss", "simple");
+  if (const char* objection = v.loss->objection(*v.variance)) config.error("loss", objection);
+  return v;
+}
+
+std::unique_ptr<Sampler> read_sampler(const Config& config) {
+  return samplers().make(config, "sampler", "ancestral");
+}
+
+}  // namespace ddpm

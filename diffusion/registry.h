@@ -1,0 +1,25 @@
+// The variants a configuration can name, one line each in registry.cpp, and the readers of its
+// keys.
+#pragma once
+
+#include <memory>
+
+#include "diffusion/process.h"
+#include "diffusion/sampler.h"
+#include "framework/config/registry.h"
+
+namespace ddpm {
+
+const Registry<Schedule>& schedules();
+const Registry<Parameterization>& parameterizations();
+const Registry<Variance>& variances();
+const Registry<Loss>& losses();
+const Registry<Sampler>& samplers();
+
+// "timesteps", "schedule", "parameterization", "variance" and "loss" of `config`; the defaults are
+// DDPM's for CIFAR-10.
+DiffusionVariant read_diffusion(const Config& config);
+// "sampler" of `config`.
+std::unique_ptr<Sampler> read_sampler(const Config& config);
+
+}  // namespace ddpm
