@@ -14,6 +14,8 @@
 
 namespace ddpm {
 
+inline constexpr int64_t kMaxSide = 4096;  // of an image
+
 struct Split {
   int64_t count = 0;
   std::vector<uint8_t> pixels;  // (count, H, W, C); empty when continuous

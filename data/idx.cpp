@@ -11,7 +11,6 @@ namespace {
 
 constexpr size_t kMaxBytes = size_t{1} << 30;  // the largest known, EMNIST by class, is 0.6 GiB
 constexpr size_t kMaxRank = 4;
-constexpr int64_t kMaxSide = 4096;
 constexpr int kTypeU8 = 0x08;
 
 bool exists(const std::string& path) {

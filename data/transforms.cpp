@@ -160,8 +160,9 @@ void resize(Dataset& dataset, int64_t height, int64_t width, Resize mode) {
   const Shape from = dataset.image_shape, to{height, width, from[2]};
   if (from == to) return;
   check_grey_levels(dataset, "a change of size");
-  DDPM_CHECK(height >= 1 && height <= 4096 && width >= 1 && width <= 4096,
-             "data '{}': size {}x{}; allowed are sides of 1 to 4096", dataset.name, height, width);
+  DDPM_CHECK(height >= 1 && height <= kMaxSide && width >= 1 && width <= kMaxSide,
+             "data '{}': size {}x{}; allowed are sides of 1 to {}", dataset.name, height, width,
+             kMaxSide);
   switch (mode) {
     case Resize::kNone:
       fail_user(
