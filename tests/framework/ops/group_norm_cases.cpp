@@ -1,11 +1,10 @@
 // Cases of framework/ops/group_norm.h and dropout.h. The oracle of the fused op is its unfused
 // composition: plain normalisation, then silu, then dropout.
-#include "framework/ops/group_norm.h"
-
 #include <cmath>
 
 #include "framework/ops/dropout.h"
 #include "framework/ops/elementwise.h"
+#include "framework/ops/group_norm.h"
 #include "tests/op_case.h"
 
 namespace ddpm::testing {
@@ -38,79 +37,77 @@ Tensor plain_group_norm(const Tensors& in, int groups, double epsilon) {
   return y;
 }
 
-DDPM_OP_CASE(GroupNorm, .inputs = {{{2, 3, 5, 12}, -2, 3}, {{12}}, {{12}}},
-             .run =
-                 [](const Tensors& in) {
-                   return group_norm(in[0], in[1], in[2], {.groups = 4});
-                 },
-             .reference = [](const Tensors& in) { return plain_group_norm(in, 4, 1e-6); },
-             .bench_shapes = {{16, 32, 32, 128}, {128}, {128}});
-DDPM_OP_CASE(GroupNormOneChannelGroups, .inputs = {{{2, 4, 4, 5}}, {{5}}, {{5}}},
-             .run =
-                 [](const Tensors& in) {
-                   return group_norm(in[0], in[1], in[2], {.groups = 5, .epsilon = 1e-5});
-                 },
-             .reference = [](const Tensors& in) { return plain_group_norm(in, 5, 1e-5); });
+DDPM_OP_CASE(
+    GroupNorm, .inputs = {{{2, 3, 5, 12}, -2, 3}, {{12}}, {{12}}},
+    .run = [](const Tensors& in) { return group_norm(in[0], in[1], in[2], {.groups = 4}); },
+    .reference = [](const Tensors& in) { return plain_group_norm(in, 4, 1e-6); },
+    .bench_shapes = {{16, 32, 32, 128}, {128}, {128}});
+DDPM_OP_CASE(
+    GroupNormOneChannelGroups, .inputs = {{{2, 4, 4, 5}}, {{5}}, {{5}}},
+    .run =
+        [](const Tensors& in) {
+          return group_norm(in[0], in[1], in[2], {.groups = 5, .epsilon = 1e-5});
+        },
+    .reference = [](const Tensors& in) { return plain_group_norm(in, 5, 1e-5); });
 // More channels than one piece of work takes, and groups that do not divide a piece.
-DDPM_OP_CASE(GroupNormWide, .inputs = {{{1, 2, 2, 120}}, {{120}}, {{120}}},
-             .run =
-                 [](const Tensors& in) {
-                   return group_norm(in[0], in[1], in[2], {.groups = 10});
-                 },
-             .reference = [](const Tensors& in) { return plain_group_norm(in, 10, 1e-6); });
+DDPM_OP_CASE(
+    GroupNormWide, .inputs = {{{1, 2, 2, 120}}, {{120}}, {{120}}},
+    .run = [](const Tensors& in) { return group_norm(in[0], in[1], in[2], {.groups = 10}); },
+    .reference = [](const Tensors& in) { return plain_group_norm(in, 10, 1e-6); });
 // A large common offset: E[x^2] - E[x]^2 would lose every digit in f32.
-DDPM_OP_CASE(GroupNormOffset, .inputs = {{{2, 4, 4, 6}, 999, 1001}, {{6}}, {{6}}},
-             .run =
-                 [](const Tensors& in) {
-                   return group_norm(in[0], in[1], in[2], {.groups = 2});
-                 },
-             // x itself carries 3e-5 of rounding at 1000, against a deviation near 1.
-             .f32_tolerance = 5e-4);
-DDPM_OP_CASE(GroupNormSilu, .inputs = {{{2, 3, 5, 12}, -2, 3}, {{12}}, {{12}}},
-             .run =
-                 [](const Tensors& in) {
-                   return group_norm(in[0], in[1], in[2], {.groups = 4, .silu = true});
-                 },
-             .reference = [](const Tensors& in) { return silu(plain_group_norm(in, 4, 1e-6)); },
-             .bench_shapes = {{16, 32, 32, 128}, {128}, {128}});
-DDPM_OP_CASE(GroupNormDropout, .inputs = {{{2, 3, 3, 10}}, {{10}}, {{10}}},
-             .run =
-                 [](const Tensors& in) {
-                   return group_norm(in[0], in[1], in[2],
-                                     {.groups = 5, .dropout = 0.3, .stream = mask_stream()});
-                 },
-             .reference =
-                 [](const Tensors& in) {
-                   return dropout(plain_group_norm(in, 5, 1e-6), 0.3, mask_stream());
-                 });
-DDPM_OP_CASE(GroupNormSiluDropout, .inputs = {{{2, 3, 5, 72}}, {{72}}, {{72}}},
-             .run =
-                 [](const Tensors& in) {
-                   return group_norm(
-                       in[0], in[1], in[2],
-                       {.groups = 8, .silu = true, .dropout = 0.1, .stream = mask_stream()});
-                 },
-             .reference =
-                 [](const Tensors& in) {
-                   return dropout(silu(plain_group_norm(in, 8, 1e-6)), 0.1, mask_stream());
-                 },
-             .bench_shapes = {{16, 32, 32, 128}, {128}, {128}});
+DDPM_OP_CASE(
+    GroupNormOffset, .inputs = {{{2, 4, 4, 6}, 999, 1001}, {{6}}, {{6}}},
+    .run = [](const Tensors& in) { return group_norm(in[0], in[1], in[2], {.groups = 2}); },
+    // x itself carries 3e-5 of rounding at 1000, against a deviation near 1.
+    .f32_tolerance = 5e-4);
+DDPM_OP_CASE(
+    GroupNormSilu, .inputs = {{{2, 3, 5, 12}, -2, 3}, {{12}}, {{12}}},
+    .run =
+        [](const Tensors& in) {
+          return group_norm(in[0], in[1], in[2], {.groups = 4, .silu = true});
+        },
+    .reference = [](const Tensors& in) { return silu(plain_group_norm(in, 4, 1e-6)); },
+    .bench_shapes = {{16, 32, 32, 128}, {128}, {128}});
+DDPM_OP_CASE(
+    GroupNormDropout, .inputs = {{{2, 3, 3, 10}}, {{10}}, {{10}}},
+    .run =
+        [](const Tensors& in) {
+          return group_norm(in[0], in[1], in[2],
+                            {.groups = 5, .dropout = 0.3, .stream = mask_stream()});
+        },
+    .reference =
+        [](const Tensors& in) {
+          return dropout(plain_group_norm(in, 5, 1e-6), 0.3, mask_stream());
+        });
+DDPM_OP_CASE(
+    GroupNormSiluDropout, .inputs = {{{2, 3, 5, 72}}, {{72}}, {{72}}},
+    .run =
+        [](const Tensors& in) {
+          return group_norm(in[0], in[1], in[2],
+                            {.groups = 8, .silu = true, .dropout = 0.1, .stream = mask_stream()});
+        },
+    .reference =
+        [](const Tensors& in) {
+          return dropout(silu(plain_group_norm(in, 8, 1e-6)), 0.1, mask_stream());
+        },
+    .bench_shapes = {{16, 32, 32, 128}, {128}, {128}});
 
-DDPM_OP_CASE(Dropout, .inputs = {{{3, 70}}},
-             .run = [](const Tensors& in) { return dropout(in[0], 0.4, mask_stream()); },
-             .bench_shapes = {{16, 32 * 32 * 128}});
+DDPM_OP_CASE(
+    Dropout, .inputs = {{{3, 70}}},
+    .run = [](const Tensors& in) { return dropout(in[0], 0.4, mask_stream()); },
+    .bench_shapes = {{16, 32 * 32 * 128}});
 
-DDPM_ERROR_CASE(GroupNormGroups,
-                .run =
-                    [] {
-                      const Tensor c = full({10}, 1, DType::kF32, Device::kCpu);
-                      group_norm(full({1, 2, 2, 10}, 1, DType::kF32, Device::kCpu), c, c,
-                                 {.groups = 4});
-                    },
-                .message = "group_norm: the 10 channels of x (1, 2, 2, 10)");
-DDPM_ERROR_CASE(DropoutRate,
-                .run = [] { dropout(full({2}, 1, DType::kF32, Device::kCpu), 1, mask_stream()); },
-                .message = "dropout: the rate 1 is not in [0, 1)");
+DDPM_ERROR_CASE(
+    GroupNormGroups,
+    .run =
+        [] {
+          const Tensor c = full({10}, 1, DType::kF32, Device::kCpu);
+          group_norm(full({1, 2, 2, 10}, 1, DType::kF32, Device::kCpu), c, c, {.groups = 4});
+        },
+    .message = "group_norm: the 10 channels of x (1, 2, 2, 10)");
+DDPM_ERROR_CASE(
+    DropoutRate, .run = [] { dropout(full({2}, 1, DType::kF32, Device::kCpu), 1, mask_stream()); },
+    .message = "dropout: the rate 1 is not in [0, 1)");
 
 }  // namespace
 }  // namespace ddpm::testing

@@ -14,9 +14,8 @@ TEST(GatherImages, MapsLevelsToMinusOneOneAndMirrorsRows) {
   const Tensor flip = Tensor::from_host<int32_t>({0, 0, 1}, {3}, Device::kCpu);
   const Tensor y = gather_images(images, indices, flip, 17, DType::kF64);
   EXPECT_EQ(y.shape(), (Shape{3, 1, 3, 2}));
-  const std::vector<double> expected = {-0.875, -0.75, -0.625, -0.5, -0.375, -0.25,
-                                        -1,     1,     0,      -0.5, 0.5,    -0.75,
-                                        0.5,    -0.75, 0,      -0.5, -1,     1};
+  const std::vector<double> expected = {-0.875, -0.75, -0.625, -0.5, -0.375, -0.25, -1,   1,  0,
+                                        -0.5,   0.5,   -0.75,  0.5,  -0.75,  0,     -0.5, -1, 1};
   EXPECT_EQ(y.to_host<double>(), expected);
 }
 

@@ -51,7 +51,8 @@ TEST(Philox, LogAndSineAreAccurate) {
     float s, c;
     portable_sincos_turn(u, &s, &c);
     const double angle = 2 * M_PI * static_cast<double>(u);
-    worst_sine = std::max({worst_sine, std::abs(s - std::sin(angle)), std::abs(c - std::cos(angle))});
+    worst_sine =
+        std::max({worst_sine, std::abs(s - std::sin(angle)), std::abs(c - std::cos(angle))});
   }
   EXPECT_LT(worst_log, 2e-7);
   EXPECT_LT(worst_sine, 2e-7);
