@@ -34,7 +34,7 @@ NETWORKS = {
         height=8, width=8, channels=1, out_channels=1, base_channels=32, channel_multipliers=(1, 2),
         attention_resolutions=(4,),
     ),
-}  # fmt: skip
+}
 TIMESTEPS = 1000
 
 
@@ -69,7 +69,8 @@ class Process:
     """The linear schedule's tables, f32 on the device, and what both kinds of step share."""
 
     def __init__(self, config, recipe, batch, device):
-        self.layout = torch.channels_last if recipe.layout == "channels_last" else torch.contiguous_format
+        layouts = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
+        self.layout = layouts[recipe.layout]
         self.device = device
         self.shape = (batch, config.channels, config.height, config.width)
         beta = torch.linspace(1e-4, 0.02, TIMESTEPS, dtype=torch.float64)
@@ -107,7 +108,7 @@ class Training(Process):
         self.optimizer = torch.optim.Adam(
             self.parameters, lr=2e-4, betas=(0.9, 0.999), eps=1e-8, fused=True,
             capturable=device == "cuda",
-        )  # fmt: skip
+        )
 
     def step(self):
         t = torch.randint(TIMESTEPS, (self.shape[0],), device=self.device)
@@ -146,7 +147,7 @@ class Sampling(Process):
 
 
 def captured(step):
-    """The step as one CUDA graph; eager steps before it settle lazy initialisation and autotuning."""
+    """The step as one CUDA graph, after eager steps that settle initialisation and autotuning."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -190,7 +191,7 @@ def measure(work, recipe, arguments):
 
 
 def run(recipe, arguments):
-    """One recipe's line of the report; a recipe that this machine cannot run is reported as such."""
+    """One recipe's line of the report; one that this machine cannot run is reported as such."""
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = recipe.dtype == "tf32"
     torch.backends.cudnn.benchmark = True
     line = dataclasses.asdict(recipe)
@@ -233,7 +234,8 @@ def parse_network(text):
         fields = json.loads(text)
         return UNetConfig(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()})
     except (TypeError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"neither one of {', '.join(NETWORKS)} nor a JSON object: {error}")
+        names = ", ".join(NETWORKS)
+        raise argparse.ArgumentTypeError(f"neither one of {names} nor a JSON object: {error}")
 
 
 def parse_arguments():
@@ -252,7 +254,7 @@ def parse_arguments():
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--samples", type=int, default=10)
     parser.add_argument("--steps-per-sample", type=int, help="1 on the CPU, 10 on a GPU")
-    arguments = parser.parse_args()  # fmt: skip
+    arguments = parser.parse_args()
     if arguments.device == "cpu" and (arguments.graph or arguments.dtype == "tf32"):
         parser.error("--graph and --dtype tf32 need --device cuda")
     if arguments.device == "cuda" and not torch.cuda.is_available():
@@ -269,6 +271,7 @@ def main():
     recipes = [Recipe(arguments.dtype, arguments.layout, arguments.compile, arguments.graph)]
     if arguments.best:
         recipes = sensible_recipes(arguments.dtype, arguments.device)
+    load = os.getloadavg()[0]
     lines = [run(recipe, arguments) for recipe in recipes]
     with torch.device("meta"):
         parameters = parameter_count(UNet(arguments.config))
@@ -278,6 +281,7 @@ def main():
         "cpu": cpu_name(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
+        "load_average_before": round(load, 2),
         "gpu": torch.cuda.get_device_name() if on_gpu else None,
         "network": dataclasses.asdict(arguments.config),
         "parameters": parameters,

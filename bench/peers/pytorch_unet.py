@@ -40,7 +40,7 @@ class UNetConfig:
             raise ValueError(f"unknown downsample '{self.downsample}'")
         halvings = 2 ** (len(self.channel_multipliers) - 1)
         if self.height % halvings or self.width % halvings:
-            raise ValueError(f"{self.height}x{self.width} cannot be halved to {halvings} times less")
+            raise ValueError(f"{self.height}x{self.width} is not divisible by {halvings}")
 
 
 def group_count(channels):
@@ -55,8 +55,16 @@ def group_count(channels):
     return g
 
 
-def group_norm(channels):
-    return nn.GroupNorm(group_count(channels), channels, eps=1e-6)
+class GroupNorm(nn.GroupNorm):
+    """In the type of x, with statistics in f32: CUDA's autocast would convert x to f32."""
+
+    def __init__(self, channels):
+        super().__init__(group_count(channels), channels, eps=1e-6)
+
+    def forward(self, x):
+        with torch.autocast(x.device.type, enabled=False):
+            weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+            return F.group_norm(x, self.num_groups, weight, bias, self.eps)
 
 
 def conv3x3(channels_in, channels_out):
@@ -78,7 +86,7 @@ class TimeEmbedding(nn.Module):
 
 
 def timestep_embedding(t, dimension):
-    """[sin(t f_0) .., cos(t f_0) ..] with f_i = 10000^(-i / (half - 1)), in float64, odd: padded."""
+    """[sin(t f_0) .., cos(t f_0) ..], f_i = 10000^(-i / (half - 1)), in float64; odd: padded."""
     half = dimension // 2
     i = torch.arange(half, dtype=torch.float64, device=t.device)
     angle = t.double()[:, None] * torch.exp(-math.log(10000) / max(half - 1, 1) * i)
@@ -89,10 +97,10 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels_in, channels_out, time_width, dropout):
         super().__init__()
         self.dropout = dropout
-        self.norm_1 = group_norm(channels_in)
+        self.norm_1 = GroupNorm(channels_in)
         self.conv_1 = conv3x3(channels_in, channels_out)
         self.time_projection = nn.Linear(time_width, channels_out)
-        self.norm_2 = group_norm(channels_out)
+        self.norm_2 = GroupNorm(channels_out)
         self.conv_2 = conv3x3(channels_out, channels_out)
         self.shortcut = None
         if channels_in != channels_out:
@@ -111,7 +119,7 @@ class Attention(nn.Module):
     def __init__(self, channels, heads):
         super().__init__()
         self.heads = heads
-        self.norm = group_norm(channels)
+        self.norm = GroupNorm(channels)
         self.query = nn.Linear(channels, channels)
         self.key = nn.Linear(channels, channels)
         self.value = nn.Linear(channels, channels)
@@ -142,10 +150,10 @@ class StridedConv(nn.Conv2d):
 class TransposedConv(nn.ConvTranspose2d):
     """The adjoint of StridedConv's map plus a bias; the output is exactly twice as large:
 
-      y[n, h, w, c] = bias[c] + sum over p, q, r, s, k with h = 2 p + r - pad_top, w = 2 q + s - pad_left
-                      of x[n, p, q, k] * weight[k, r, s, c]
+      y[n, h, w, c] = bias[c] + sum of x[n, p, q, k] * weight[k, r, s, c] over the p, q, r, s, k
+                      with h = 2 p + r - pad_top and w = 2 q + s - pad_left
 
-    pad_top = pad_left = 0, pad_bottom = pad_right = 1; in our layout weight is (K = in, R, S, C = out).
+    pad_top = pad_left = 0, pad_bottom = pad_right = 1; our layout of weight: (K = in, R, S, C = out)
     """
 
     def __init__(self, channels):
@@ -164,7 +172,7 @@ class NearestConv(nn.Conv2d):
 
 
 class Level(nn.Module):
-    """Container of block_I, attention_I and a resampling layer; the order is the parameters' order."""
+    """Holds block_I, attention_I and a resampling layer, in the parameters' order."""
 
     def __init__(self, widths, channels_out, attends, config):
         super().__init__()
@@ -231,7 +239,7 @@ class UNet(nn.Module):
             self.add_module(f"up_{level}", up)
             self.up.append(up)
         assert not skips
-        self.norm_out = group_norm(base * config.channel_multipliers[0])
+        self.norm_out = GroupNorm(base * config.channel_multipliers[0])
         self.conv_out = conv3x3(base * config.channel_multipliers[0], config.out_channels)
         self.reset_parameters()
 
@@ -300,7 +308,7 @@ def load_parameters(network, arrays):
 
 def gradients(network):
     """path -> gradient as a numpy array in our layout."""
-    return {path: to_our_layout(p.grad).contiguous().numpy(force=True) for path, p in paths(network)}
+    return {path: to_our_layout(p.grad).contiguous().cpu().numpy() for path, p in paths(network)}
 
 
 def parameter_count(network):
@@ -318,7 +326,7 @@ def check_parameter_counts():
         with torch.device("meta"):
             network = UNet(config)
         assert parameter_count(network) == expected, (config, parameter_count(network))
-        assert all(m.num_groups == 32 for m in network.modules() if isinstance(m, nn.GroupNorm))
+        assert all(m.num_groups == 32 for m in network.modules() if isinstance(m, GroupNorm))
 
 
 def check_resampling():

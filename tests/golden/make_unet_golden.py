@@ -22,8 +22,8 @@ unet.h5, all float64 but the i32 timesteps:
       timesteps (N), output (N, H, W, out_channels), input_gradient (N, H, W, channels)
       gradients/PATH       small cases: every parameter, in registration order
       gradient_norms, gradient_projections
-                           the CIFAR-10 case: one number per parameter, in the order of the
-                           attribute "paths" (a JSON list): the L2 norm and sum(g * s(path + "/projection"))
+                           the CIFAR-10 case: the L2 norm and sum(g * s(path + "/projection")) of
+                           every parameter, in the order of the attribute "paths" (a JSON list)
     time_embedding         timesteps (T), dimension_128 (T, 128), dimension_7 (T, 7)
     conv2d_same_stride_2   x, weight, bias, y, dy, dx, dweight, dbias
 
@@ -174,7 +174,8 @@ def add_strided_conv(group):
     conv = pytorch_unet.StridedConv(c)  # c -> c channels: compare the first c of our k
     conv.weight = torch.nn.Parameter(torch.tensor(weight).permute(0, 3, 1, 2)[:c])
     conv.bias = torch.nn.Parameter(torch.tensor(bias)[:c])
-    assert np.allclose(nhwc(conv(torch.tensor(x).permute(0, 3, 1, 2))), y[..., :c], rtol=0, atol=1e-13)
+    theirs = nhwc(conv(torch.tensor(x).permute(0, 3, 1, 2)))
+    assert np.allclose(theirs, y[..., :c], rtol=0, atol=1e-13)
     tensors = dict(x=x, weight=weight, bias=bias, y=y, dy=dy, dx=dx, dweight=dweight)
     for name, value in (tensors | dict(dbias=dy.sum((0, 1, 2)))).items():
         group[name] = value
