@@ -7,8 +7,10 @@
 namespace ddpm {
 namespace {
 
+// Groups of a single channel would subtract the time embedding, which is constant over positions,
+// and the network would not see t: at least four channels share a group where there are as many.
 int group_count(int64_t channels) {
-  int groups = static_cast<int>(std::min<int64_t>(32, channels));
+  int groups = static_cast<int>(std::clamp<int64_t>(channels / 4, 1, 32));
   while (channels % groups != 0) --groups;
   return groups;
 }

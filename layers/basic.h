@@ -32,7 +32,8 @@ struct Conv3x3 {
   Conv2dGeometry geometry;
 };
 
-// Its groups number 32, or the largest divisor of the channel count below that. epsilon 1e-6.
+// 32 groups as in the paper, fewer in networks of less than 128 channels: the largest divisor of
+// the channel count up to min(32, channels / 4). epsilon 1e-6.
 struct GroupNorm {
   GroupNorm(const Scope& scope, int64_t channels);
   Tensor operator()(const Tensor& x) const;
