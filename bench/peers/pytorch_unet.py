@@ -153,7 +153,7 @@ class TransposedConv(nn.ConvTranspose2d):
       y[n, h, w, c] = bias[c] + sum of x[n, p, q, k] * weight[k, r, s, c] over the p, q, r, s, k
                       with h = 2 p + r - pad_top and w = 2 q + s - pad_left
 
-    pad_top = pad_left = 0, pad_bottom = pad_right = 1; our layout of weight: (K = in, R, S, C = out)
+    pad_top = pad_left = 0, pad_bottom = pad_right = 1; our weight is (K = in, R, S, C = out).
     """
 
     def __init__(self, channels):
