@@ -18,8 +18,8 @@ struct SplitStatistics {
 };
 SplitStatistics statistics(const Dataset& dataset, const Split& split);
 
-// {"name", "shape", "levels", "classes", "source", "licence", "note", "train": {"count", "min",
-// "max", "mean", "std", "class_counts", "data_sha256", "labels_sha256"}, "test": {...}}
+// {"name", "shape", "levels", "flip", "classes", "source", "licence", "note", "train": {"count",
+// "min", "max", "mean", "std", "class_counts", "data_sha256", "labels_sha256"}, "test": {...}}
 nlohmann::json describe(const Dataset& dataset);
 // The same for people.
 std::string describe_text(const Dataset& dataset);

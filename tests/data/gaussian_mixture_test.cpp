@@ -143,8 +143,12 @@ TEST(GaussianMixture, ImageMeansAreSmoothAndDifferent) {
       for (int64_t c = 0; c < 3; ++c) {
         EXPECT_LT(std::abs(mean(0, h, w, c)), 1);
         // Five pixels lie between grid points, whose values differ by less than 2.
-        if (w > 0) EXPECT_LT(std::abs(mean(0, h, w, c) - mean(0, h, w - 1, c)), 2 / 5.0);
-        if (h > 0) EXPECT_LT(std::abs(mean(0, h, w, c) - mean(0, h - 1, w, c)), 2 / 5.0);
+        if (w > 0) {
+          EXPECT_LT(std::abs(mean(0, h, w, c) - mean(0, h, w - 1, c)), 2 / 5.0);
+        }
+        if (h > 0) {
+          EXPECT_LT(std::abs(mean(0, h, w, c) - mean(0, h - 1, w, c)), 2 / 5.0);
+        }
         modes += std::abs(mean(0, h, w, c) - mean(1, h, w, c));
         channels += std::abs(mean(0, h, w, c) - mean(0, h, w, (c + 1) % 3));
       }
