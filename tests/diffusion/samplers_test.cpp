@@ -1,0 +1,160 @@
+// Samplers with the exact denoiser in the network's place: what they draw must be the data.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "diffusion/exact_denoiser.h"
+#include "diffusion/sampler.h"
+#include "diffusion/samplers/ddim.h"
+#include "tests/diffusion/diffusion_case.h"
+
+namespace ddpm::testing {
+namespace {
+
+// The linear schedule in a quarter of the steps: alpha_bar ends where it does at T = 1000.
+const char* kShortProcess = R"({"timesteps": 250, "variance": "learned", "loss": "variational",
+    "schedule": {"name": "linear", "rescale_to_steps": true}})";
+
+class SamplersTest : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(SamplersTest, DrawTheMixture) {
+  constexpr int64_t kCount = 2000;
+  const GaussianMixture mixture = three_modes();
+  const GaussianDiffusion process = process_of(kShortProcess);
+  ReverseChain chain(process, *sampler_of(GetParam()), exact_denoiser(mixture, process),
+                     {kCount, 2}, 11);
+  const std::vector<double> x = sample(chain, 0).to_host<double>();
+
+  std::vector<double> counts(3), sums(6), squares(6);
+  for (int64_t n = 0; n < kCount; ++n) {
+    const std::vector<double> r = mixture.responsibilities({&x[2 * n], 2});
+    const auto k = std::max_element(r.begin(), r.end()) - r.begin();
+    ++counts[k];
+    for (int d = 0; d < 2; ++d) {
+      sums[2 * k + d] += x[2 * n + d];
+      squares[2 * k + d] += x[2 * n + d] * x[2 * n + d];
+    }
+  }
+  for (int k = 0; k < 3; ++k) {
+    // Four standard errors, and 3 % of a variance for 250 steps instead of infinitely many.
+    const double w = mixture.weights[k];
+    EXPECT_NEAR(counts[k] / kCount, w, 4 * std::sqrt(w * (1 - w) / kCount)) << "mode " << k;
+    for (int d = 0; d < 2; ++d) {
+      const double variance = mixture.variances[2 * k + d], mean = sums[2 * k + d] / counts[k];
+      EXPECT_NEAR(mean, mixture.means[2 * k + d], 4 * std::sqrt(variance / counts[k]));
+      EXPECT_NEAR((squares[2 * k + d] / counts[k] - mean * mean) / variance, 1,
+                  0.03 + 4 * std::sqrt(2 / counts[k]))
+          << "mode " << k << ", axis " << d;
+    }
+  }
+}
+
+TEST_P(SamplersTest, DrawTheSameBitsForAnyBatchSplit) {
+  const GaussianDiffusion process = process_of(kShortProcess, 0, DType::kF32);
+  const auto draw = [&](int64_t batch) {
+    ReverseChain chain(process, *sampler_of(GetParam()), exact_denoiser(three_modes(), process),
+                       {batch, 2}, 5);
+    std::vector<float> all;
+    for (int64_t first = 100; first < 106; first += batch) {
+      const std::vector<float> x = sample(chain, first).to_host<float>();
+      all.insert(all.end(), x.begin(), x.end());
+    }
+    return all;
+  };
+  const std::vector<float> together = draw(6);
+  EXPECT_EQ(draw(2), together);
+  EXPECT_EQ(draw(1), together);
+  EXPECT_NE(std::vector<float>(together.begin(), together.begin() + 2),
+            std::vector<float>(together.begin() + 2, together.begin() + 4));
+}
+
+INSTANTIATE_TEST_SUITE_P(All, SamplersTest,
+                         ::testing::Values(R"("ancestral")", R"({"name": "ddim", "steps": 250})",
+                                           R"({"name": "ddim", "steps": 250, "sigma_hat": true})",
+                                           R"({"name": "ancestral", "clip_denoised": false})"));
+
+TEST(ReverseChain, VisitsEveryTimestepOnceAndShowsEveryStep) {
+  const GaussianDiffusion process = process_of(R"({"timesteps": 5})");
+  std::vector<int32_t> visited;
+  const Model model = [&](const Tensor& x, const Tensor& t) {
+    visited.push_back(t.data<int32_t>()[0]);
+    return x;
+  };
+  ReverseChain chain(process, *sampler_of("\"ancestral\""), model, {2, 2}, 0);
+  std::vector<int64_t> shown;
+  sample(chain, 0, [&](int64_t done, const ReverseChain& c) {
+    shown.push_back(done);
+    for (double x0 : c.x0().to_host<double>()) EXPECT_LE(std::abs(x0), 1);
+  });
+  EXPECT_EQ(visited, (std::vector<int32_t>{4, 3, 2, 1, 0}));
+  EXPECT_EQ(shown, (std::vector<int64_t>{1, 2, 3, 4, 5}));
+}
+
+TEST(ReverseChain, SamplersShareTheirFirstNoise) {
+  const GaussianDiffusion process = process_of("{}");
+  const Model model = [](const Tensor& x, const Tensor&) { return x; };
+  ReverseChain one(process, *sampler_of("\"ancestral\""), model, {3, 2}, 9);
+  ReverseChain other(process, *sampler_of("\"ddim\""), model, {3, 2}, 9);
+  one.start(4);
+  other.start(4);
+  EXPECT_EQ(one.x().to_host<double>(), other.x().to_host<double>());
+}
+
+// One step from the same x_t with given noise.
+std::vector<double> step_with(const GaussianDiffusion& process, const std::string& sampler,
+                              const Tensor& noise, int32_t t) {
+  const Tensor x_t = normal({4, 2}, "x_t"), at_t = steps({t, t, t, t});
+  const Tensor output = exact_denoiser(three_modes(), process)(x_t, at_t);
+  return sampler_of(sampler)->step(process)(output, x_t, at_t, noise).x.to_host<double>();
+}
+
+TEST(Ddim, IsDeterministicAtEtaZeroOnly) {
+  const GaussianDiffusion process = process_of("{}");
+  const Tensor a = normal({4, 2}, "a"), b = normal({4, 2}, "b");
+  const char* quiet = R"({"name": "ddim", "steps": 10})";
+  const char* noisy = R"({"name": "ddim", "steps": 10, "eta": 0.5})";
+  EXPECT_EQ(step_with(process, quiet, a, 500), step_with(process, quiet, b, 500));
+  EXPECT_NE(step_with(process, noisy, a, 500), step_with(process, noisy, b, 500));
+  EXPECT_EQ(step_with(process, noisy, a, 0), step_with(process, noisy, b, 0));
+}
+
+TEST(Ddim, WithAllStepsIsAncestralSampling) {
+  const GaussianDiffusion process = process_of("{}");
+  const DiffusionTables& t = process.tables();
+  for (int i = 1; i < 1000; ++i) {
+    const DdimCoefficients c = ddim_coefficients(t.alpha_bar[i], t.alpha_bar[i - 1], 1);
+    EXPECT_NEAR(c.sigma * c.sigma, t.posterior_variance[i], 1e-13);
+    EXPECT_NEAR(c.x0, t.posterior_x0[i], 1e-12);
+    EXPECT_NEAR(c.xt, t.posterior_xt[i], 1e-12);
+  }
+  const Tensor noise = normal({4, 2}, "noise");
+  for (const auto& [ddim, ancestral] :
+       {std::pair(R"({"name": "ddim", "steps": 1000, "eta": 1})", "fixed_small"),
+        std::pair(R"({"name": "ddim", "steps": 1000, "sigma_hat": true})", "fixed_large")})
+    for (int32_t i : {0, 1, 400, 999}) {
+      const auto x = step_with(process, ddim, noise, i);
+      const auto expected = step_with(
+          process, std::string(R"({"name": "ancestral", "variance": ")") + ancestral + "\"}", noise,
+          i);
+      for (size_t n = 0; n < x.size(); ++n) EXPECT_NEAR(x[n], expected[n], 1e-12) << ancestral;
+    }
+}
+
+TEST(Ddim, Strides) {
+  const GaussianDiffusion process = process_of("{}");
+  const auto uniform = sampler_of(R"({"name": "ddim", "steps": 4})")->timesteps(process);
+  EXPECT_EQ(uniform, (std::vector<int32_t>{750, 500, 250, 0}));
+  // linspace(0, sqrt(0.8 T), S)^2, truncated.
+  const auto quadratic =
+      sampler_of(R"({"name": "ddim", "steps": 5, "stride": "quadratic"})")->timesteps(process);
+  EXPECT_EQ(quadratic, (std::vector<int32_t>{800, 450, 200, 50, 0}));
+  const auto dense =
+      sampler_of(R"({"name": "ddim", "steps": 100, "stride": "quadratic"})")->timesteps(process);
+  EXPECT_LT(dense.size(), 100u) << "repeated timesteps are visited once";
+  EXPECT_TRUE(std::is_sorted(dense.rbegin(), dense.rend()));
+  EXPECT_THROW(sampler_of(R"({"name": "ddim", "steps": 1001})")->timesteps(process), UserError);
+}
+
+}  // namespace
+}  // namespace ddpm::testing
