@@ -149,7 +149,10 @@ Hdf5Writer::Hdf5Writer(std::string path, bool compress)
   H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
   H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
   file_ = H5Fcreate(temporary_.c_str(), H5F_ACC_TRUNC, create, access);
-  DDPM_CHECK(file_ >= 0, "cannot create '{}': {}", path_, take_errors());
+  if (file_ < 0) {
+    ::unlink(temporary_.c_str());
+    fail_user("cannot create '{}': {}", path_, take_errors());
+  }
 }
 
 Hdf5Writer::~Hdf5Writer() {
