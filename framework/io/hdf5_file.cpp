@@ -107,11 +107,22 @@ std::vector<hsize_t> chunk_extents(const Shape& shape, DType dtype) {
   return chunk;
 }
 
-Handle vlen_utf8() {
+// Of fixed length: h5py gives bytes, but a variable-length string lies in the global heap, whose
+// damage HDF5 1.10 answers with wrong text, crashes and endless loops.
+Handle utf8_type(size_t size) {
   Handle type(H5Tcopy(H5T_C_S1), H5Tclose);
-  H5Tset_size(type, H5T_VARIABLE);
+  H5Tset_size(type, std::max<size_t>(size, 1));
+  H5Tset_strpad(type, H5T_STR_NULLPAD);
   H5Tset_cset(type, H5T_CSET_UTF8);
   return type;
+}
+
+// What files and groups have in common.
+void set_group_properties(hid_t create) {
+  H5Pset_obj_track_times(create, false);
+  H5Pset_link_creation_order(create, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
+  // All attributes stay in the object's header, which has a checksum.
+  H5Pset_attr_phase_change(create, 65535, 0);
 }
 
 Shape shape_of(const hsize_t* dims, int rank) {
@@ -142,8 +153,7 @@ Hdf5Writer::Hdf5Writer(std::string path, bool compress)
     : path_(std::move(path)), temporary_(temporary_path(path_)), compress_(compress) {
   silence();
   const Handle create(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
-  H5Pset_obj_track_times(create, false);
-  H5Pset_link_creation_order(create, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
+  set_group_properties(create);
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   // Version 1.8 metadata has checksums and is the oldest that allows large attributes.
   H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18);
@@ -164,8 +174,7 @@ Hdf5Writer::~Hdf5Writer() {
 void Hdf5Writer::group(const std::string& path) {
   DDPM_ASSERT(path.starts_with('/'), "'{}' is not an absolute path", path);
   const Handle create(H5Pcreate(H5P_GROUP_CREATE), H5Pclose);
-  H5Pset_obj_track_times(create, false);
-  H5Pset_link_creation_order(create, H5P_CRT_ORDER_TRACKED | H5P_CRT_ORDER_INDEXED);
+  set_group_properties(create);
   for (size_t end = 0; end < path.size();) {
     end = std::min(path.find('/', end + 1), path.size());
     const std::string prefix = path.substr(0, end);
@@ -226,8 +235,7 @@ void Hdf5Writer::set_number(const std::string& object, const std::string& name, 
 void Hdf5Writer::set_string(const std::string& object, const std::string& name,
                             const std::string& value) {
   DDPM_ASSERT(value.find('\0') == std::string::npos, "attribute '{}' contains a NUL", name);
-  const char* text = value.c_str();
-  attribute(object, name, vlen_utf8(), &text);
+  attribute(object, name, utf8_type(value.size()), value.c_str());
 }
 
 void Hdf5Writer::commit() {
