@@ -26,12 +26,13 @@ TEST(Likelihood, BoundsTheTruthTightlyUnderTheRightVariance) {
   const GaussianMixture mixture = three_modes();
   const GaussianDiffusion process = process_of(kLearned);
   const Model model = exact_denoiser(mixture, process);
-  Estimate gaps[3];  // fixed_small, fixed_large, model; one value per batch of 40 images
+  Estimate gaps[3];  // fixed_small, fixed_large, model; one value per batch of 100 images
   for (int batch = 0; batch < 10; ++batch) {
     Likelihood likelihood(process, {});
-    likelihood.add(model, points(mixture, 40 * batch, 40), 40 * batch);
+    likelihood.add(model, points(mixture, 100 * batch, 100), 100 * batch);
     for (int b = 0; b < 3; ++b)
-      gaps[b].add(likelihood.report().bounds[b].total.mean() - true_bits(mixture, 40 * batch, 40));
+      gaps[b].add(likelihood.report().bounds[b].total.mean() -
+                  true_bits(mixture, 100 * batch, 100));
   }
   for (const Estimate& gap : gaps) EXPECT_GT(gap.mean(), -3 * gap.standard_error());
   // The true reverse steps are not quite normal: that is all that is left of the gap.
