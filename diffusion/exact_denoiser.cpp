@@ -1,23 +1,12 @@
 #include "diffusion/exact_denoiser.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
+#include "diffusion/host_values.h"
+
 namespace ddpm {
-namespace {
-
-std::vector<double> to_double(const Tensor& x) {
-  if (x.dtype() == DType::kF64) return x.to_host<double>();
-  const std::vector<float> values = x.to_host<float>();
-  return {values.begin(), values.end()};
-}
-
-Tensor from_double(const std::vector<double>& values, const Shape& shape, const Tensor& like) {
-  if (like.dtype() == DType::kF64) return Tensor::from_host(values, shape, like.device());
-  return Tensor::from_host(std::vector<float>(values.begin(), values.end()), shape, like.device());
-}
-
-}  // namespace
 
 // Given x_t and its component k, x_0 is normal: with gain g = signal v / (signal^2 v + noise^2) its
 // mean is m + g (x_t - signal m) and its variance v (1 - g signal). The mixture of these over the
@@ -52,7 +41,7 @@ Model exact_denoiser(GaussianMixture mixture, const GaussianDiffusion& process) 
     DDPM_CHECK(dimension == mixture.dimension(),
                "exact_denoiser: samples {} of a mixture in {} dimensions", x_t.shape(),
                mixture.dimension());
-    const std::vector<double> x = to_double(x_t);
+    const std::vector<double> x = read_values(x_t);
     const std::vector<int32_t> steps = t.to_host<int32_t>();
     std::vector<double> out(samples * dimension / channels * width);
     for (int64_t n = 0; n < samples; ++n) {
@@ -72,7 +61,7 @@ Model exact_denoiser(GaussianMixture mixture, const GaussianDiffusion& process) 
         pixel[channels + d % channels] = (std::log(variance) - v.offset) / v.slope;
       }
     }
-    return from_double(out, x_t.shape().with_inner(width), x_t);
+    return write_values(out, x_t.shape().with_inner(width), x_t.dtype(), x_t.device());
   };
 }
 

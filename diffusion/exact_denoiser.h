@@ -3,6 +3,9 @@
 // the network wherever a sampler, a loss or a bound is to be compared with the truth.
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "data/gaussian_mixture.h"
 #include "diffusion/process.h"
 

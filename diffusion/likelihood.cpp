@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "diffusion/host_values.h"
 #include "framework/ops/losses.h"
 #include "framework/ops/timestep.h"
 #include "framework/random/random.h"
@@ -17,12 +18,6 @@ std::vector<int32_t> stratify(int timesteps, int count) {
     edges.push_back(std::max(edges.back() + 1, static_cast<int32_t>(std::lround(edge))));
   }
   return edges;
-}
-
-std::vector<double> read_values(const Tensor& x) {  // waits for the device
-  if (x.dtype() == DType::kF64) return x.to_host<double>();
-  const std::vector<float> values = x.to_host<float>();
-  return {values.begin(), values.end()};
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "diffusion/host_values.h"
 #include "framework/ops/concat.h"
 #include "framework/ops/elementwise.h"
 #include "framework/ops/losses.h"
@@ -49,9 +50,7 @@ GaussianDiffusion::GaussianDiffusion(DiffusionVariant variant, int levels, DType
 }
 
 Tensor GaussianDiffusion::upload(const std::vector<double>& table) const {
-  const Shape shape{static_cast<int64_t>(table.size())};
-  if (dtype_ == DType::kF64) return Tensor::from_host(table, shape, device_);
-  return Tensor::from_host(std::vector<float>(table.begin(), table.end()), shape, device_);
+  return write_values(table, {static_cast<int64_t>(table.size())}, dtype_, device_);
 }
 
 Tensor GaussianDiffusion::q_sample(const Tensor& x0, const Tensor& t, const Tensor& noise) const {

@@ -40,8 +40,8 @@ Tensor timestep_embedding(const Tensor& t, int64_t dimension, DType dtype) {
 }
 
 Tensor add_per_sample(const Tensor& x, const Tensor& bias) {
-  DDPM_CHECK(x.shape().rank() >= 2 && bias.shape() == Shape({x.shape()[0], x.shape()[-1]}) &&
-                 x.dtype() == bias.dtype(),
+  DDPM_CHECK(x.shape().rank() >= 2 && x.numel() > 0 &&
+                 bias.shape() == Shape({x.shape()[0], x.shape()[-1]}) && x.dtype() == bias.dtype(),
              "add_per_sample: x {} needs a bias (N, C), not {}", x.shape(), bias.shape());
   Tensor y = Tensor::like(x);
   DDPM_DISPATCH(x.device(), add_per_sample_forward(x, bias, y));
