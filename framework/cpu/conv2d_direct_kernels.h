@@ -38,7 +38,10 @@ void convolve_tile(const Tap* taps, int64_t tap_count, int64_t channels, const f
     for (int64_t c = 0; c < channels; ++c, w += V * Isa::kLanes) {
       typename Isa::Vector b[V];
 #pragma GCC unroll 4
-      for (int v = 0; v < V; ++v) b[v] = Isa::load(w + v * Isa::kLanes);
+      for (int v = 0; v < V; ++v) {
+        b[v] = Isa::load(w + v * Isa::kLanes);
+        __builtin_prefetch(w + (8 * V + v) * Isa::kLanes, 0, 3);
+      }
       const float* x[kRows] = {x0 + c, x1 + c, x2 + c, x3 + c, x4 + c, x5 + c};
 #pragma GCC unroll 8
       for (int i = 0; i < kRows; ++i) {
@@ -57,14 +60,15 @@ void convolve_tile(const Tap* taps, int64_t tap_count, int64_t channels, const f
   }
 }
 
-// dweight[k, c] (+)= sum over pixels of dy[pixel, k] * x[pixel, c], for 6 k and V vectors of c.
-// dy is packed (pixels, 6), x (pixels, V * lanes); rows of dweight are `stride` apart.
-template <class Isa, int V>
+// dweight[k, c] (+)= sum over pixels of dy[pixel, k] * x[pixel, c], for up to R of a tile's 6 k and
+// V vectors of c. dy is packed (pixels, 6), x (pixels, V * lanes); rows of dweight are `stride`
+// apart.
+template <class Isa, int R, int V>
 void accumulate_tile(const float* dy, const float* x, int64_t pixels, bool is_first, float* dweight,
                      int64_t stride, int rows, int64_t columns) {
-  typename Isa::Vector sum[kRows][V];
+  typename Isa::Vector sum[R][V];
 #pragma GCC unroll 8
-  for (int i = 0; i < kRows; ++i)
+  for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v)
       sum[i][v] = is_first || i >= rows ? Isa::zero()
@@ -75,14 +79,14 @@ void accumulate_tile(const float* dy, const float* x, int64_t pixels, bool is_fi
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) b[v] = Isa::load(x + v * Isa::kLanes);
 #pragma GCC unroll 8
-    for (int i = 0; i < kRows; ++i) {
+    for (int i = 0; i < R; ++i) {
       const typename Isa::Vector a = Isa::broadcast(dy + i);
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) sum[i][v] = Isa::multiply_add(a, b[v], sum[i][v]);
     }
   }
 #pragma GCC unroll 8
-  for (int i = 0; i < kRows; ++i) {
+  for (int i = 0; i < R; ++i) {
     if (i >= rows) break;
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v)
@@ -210,10 +214,34 @@ void run_gather(const GatherConv& g) {
 
 // (tile of 6 channels, pixel, channel of the tile) for one block of dy, padded channels zero.
 void pack_gradient(const float* dy, int64_t pixels, int64_t channels, float* packed) {
-  for (int64_t k = 0; k < channels; k += kRows) {
-    const int64_t rows = std::min<int64_t>(kRows, channels - k);
-    for (int64_t m = 0; m < pixels; ++m, packed += kRows)
-      for (int64_t i = 0; i < kRows; ++i) packed[i] = i < rows ? dy[m * channels + k + i] : 0;
+  const int64_t whole = channels / kRows * kRows;
+  for (int64_t m = 0; m < pixels; ++m, dy += channels) {
+    float* to = packed + m * kRows;
+    for (int64_t k = 0; k < whole; k += kRows, to += pixels * kRows)
+      std::memcpy(to, dy + k, kRows * sizeof(float));
+    for (int64_t i = 0; whole < channels && i < kRows; ++i)
+      to[i] = whole + i < channels ? dy[whole + i] : 0;
+  }
+}
+
+// The pixels of x that one tap reads at sites begin .. begin + count - 1, as (site, V vectors).
+template <class Isa, int V>
+void gather_pixels(const float* x, const Conv2dProblem& p, const int32_t* source, int64_t begin,
+                   int64_t count, int64_t columns, float* rows) {
+  const float* image = x + begin / p.out_pixels() * p.in_pixels() * p.in_channels;
+  int64_t site = begin % p.out_pixels();
+  for (int64_t m = 0; m < count; ++m, rows += V * Isa::kLanes) {
+    const int32_t from = source[site];
+    const float* pixel = from < 0 ? image : image + from * p.in_channels;
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const int64_t lanes = from < 0 ? 0 : columns - v * Isa::kLanes;
+      Isa::store(rows + v * Isa::kLanes, Isa::load(pixel + v * Isa::kLanes, lanes));
+    }
+    if (++site == p.out_pixels()) {
+      site = 0;
+      image += p.in_pixels() * p.in_channels;
+    }
   }
 }
 
@@ -222,9 +250,9 @@ void pack_gradient(const float* dy, int64_t pixels, int64_t channels, float* pac
 template <class Isa>
 void run_backward_weight(const Conv2dProblem& p, const Conv2dOperands& operands) {
   constexpr int64_t kPixels = 128;     // of a block: its panel of x stays in the L1 cache
-  constexpr int64_t kChunk = 1 << 18;  // elements of dy packed at a time: half of the L2 cache
+  constexpr int64_t kChunk = 1 << 17;  // elements of dy packed at a time: half of the L2 cache
   const Panels<Isa> panels{p.in_channels};
-  const int64_t k_tiles = divide_up(p.out_channels, kRows), block_size = k_tiles * kRows * kPixels;
+  const int64_t block_size = divide_up(p.out_channels, kRows) * kRows * kPixels;
   const int64_t sites = p.images * p.out_pixels(), blocks = divide_up(sites, kPixels);
   const int64_t chunk = std::min(blocks, std::max<int64_t>(1, kChunk / block_size));
   const int64_t stride = p.taps() * p.in_channels;  // of dweight
@@ -249,26 +277,22 @@ void run_backward_weight(const Conv2dProblem& p, const Conv2dOperands& operands)
     });
     const int64_t pieces = p.taps() * panels.count();
     parallel_for_scratch<float>(pieces, kPixels * panels.kWidth, [&](int64_t piece, float* rows) {
-      const int64_t tap = piece / panels.count(), panel = piece % panels.count();
+      const int64_t panel = piece / p.taps(), tap = piece % p.taps();
       const int64_t first = panel * panels.kWidth, columns = panels.columns(panel);
-      const int64_t width = panels.padded_columns(panel);
       const int32_t* source = sources.data<int32_t>() + tap * p.out_pixels();
       for (int64_t block = first_block; block < last_block; ++block) {
         const int64_t pixels = pixels_of(block);
-        for (int64_t m = 0; m < pixels; ++m) {
-          const int64_t image = (block * kPixels + m) / p.out_pixels();
-          const int32_t from = source[(block * kPixels + m) % p.out_pixels()];
-          float* row = rows + m * width;
-          const int64_t filled = from < 0 ? 0 : columns;
-          std::copy_n(x + (image * p.in_pixels() + from) * p.in_channels + first, filled, row);
-          std::fill_n(row + filled, width - filled, 0.0f);
-        }
         with_vectors<Isa>(columns, [&](auto vectors) {
-          for (int64_t k = 0; k < k_tiles; ++k)
-            accumulate_tile<Isa, vectors()>(
-                packed_block(block) + k * kRows * pixels, rows, pixels, block == 0,
-                dweight + k * kRows * stride + tap * p.in_channels + first, stride,
-                static_cast<int>(std::min<int64_t>(kRows, p.out_channels - k * kRows)), columns);
+          gather_pixels<Isa, vectors()>(x + first, p, source, block * kPixels, pixels, columns,
+                                        rows);
+          for (int64_t k = 0; k < p.out_channels; k += kRows) {
+            const int k_rows = static_cast<int>(std::min<int64_t>(kRows, p.out_channels - k));
+            const auto accumulate = k_rows > 4   ? accumulate_tile<Isa, kRows, vectors()>
+                                    : k_rows > 2 ? accumulate_tile<Isa, 4, vectors()>
+                                                 : accumulate_tile<Isa, 2, vectors()>;
+            accumulate(packed_block(block) + k * pixels, rows, pixels, block == 0,
+                       dweight + k * stride + tap * p.in_channels + first, stride, k_rows, columns);
+          }
         });
       }
     });
