@@ -1,0 +1,222 @@
+#include "experiments/runner/evaluate.h"
+
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "diffusion/likelihood.h"
+#include "experiments/runner/build_info.h"
+#include "experiments/runner/interrupt.h"
+#include "experiments/runner/result.h"
+#include "experiments/runner/run_folder.h"
+#include "experiments/runner/sampling.h"
+#include "experiments/runner/trainer.h"
+#include "framework/cpu/parallel.h"
+#include "framework/io/png.h"
+#include "framework/ops/image_batch.h"
+
+namespace ddpm {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+bool may_override(const std::string& key) {
+  return key.starts_with("evaluation.") || key.starts_with("sampling.") || key == "seed" ||
+         key == "device" || key == "threads";
+}
+
+// A finished run with one set of its weights, ready to draw and to be measured.
+class LoadedRun {
+ public:
+  LoadedRun(const std::string& path, const std::string& checkpoint,
+            const std::vector<std::string>& overrides)
+      : folder(RunFolder::open(path)), recorded_(folder.read_json("config.json")) {
+    ConfigSource source = ConfigSource::parse_text(recorded_.dump(2), folder.file("config.json"));
+    for (const std::string& assignment : overrides) source.set(assignment);
+    const Config reader(std::move(source));
+    config = std::make_unique<ExperimentConfig>(reader);
+    reader.finish();
+    for (const std::string& key : differing_keys(recorded_, reader.resolved()))
+      DDPM_CHECK(may_override(key),
+                 "--set {}: only evaluation.*, sampling.*, seed, device and threads can be changed "
+                 "for a finished run",
+                 key);
+    cpu::set_thread_count(config->threads);
+    dataset = config->data->load();
+    model = std::make_unique<DiffusionModel>(*config, dataset, select_device(config->device));
+    const std::string file = checkpoint.empty() ? find_latest(folder.checkpoints()) : checkpoint;
+    DDPM_CHECK(!file.empty(), "{}: the run has no checkpoint yet", path);
+    info = load_weights(file, config->sampling.weights, model->parameters);
+    const Json trained = Json::parse(info.config_json, nullptr, false);
+    for (const char* part : {"model", "data"})
+      DDPM_CHECK(trained.is_object() && trained.contains(part) && trained[part] == recorded_[part],
+                 "{}: its '{}' is not that of the run {}", file, part, path);
+  }
+
+  RunFolder folder;
+  std::unique_ptr<ExperimentConfig> config;
+  Dataset dataset;
+  std::unique_ptr<DiffusionModel> model;
+  CheckpointInfo info;
+
+ private:
+  Json recorded_;
+};
+
+Json to_json(const LikelihoodReport& report) {
+  Json bounds = Json::array();
+  for (const VariationalBound& bound : report.bounds) {
+    Json terms = Json::array();
+    for (const Estimate& term : bound.terms) terms.push_back(finite_or_null(term.mean()));
+    bounds.push_back({{"variance", bound.variance},
+                      {"total", finite_or_null(bound.total.mean())},
+                      {"total_se", finite_or_null(bound.total.standard_error())},
+                      {"rate", finite_or_null(bound.rate.mean())},
+                      {"distortion", finite_or_null(bound.distortion.mean())},
+                      {"terms", terms}});
+  }
+  Json rmse = Json::array();
+  for (size_t t = 0; t < report.x0_squared_error.size(); ++t)
+    rmse.push_back(finite_or_null(report.rmse(static_cast<int>(t))));
+  return {{"images", report.prior.count()},
+          {"bounds", bounds},
+          {"prior", finite_or_null(report.prior.mean())},
+          {"rmse", rmse}};
+}
+
+class Evaluation {
+ public:
+  explicit Evaluation(const EvaluateRequest& request)
+      : progress_(request.progress),
+        run_(request.run, request.checkpoint, request.overrides),
+        result_(run_.folder.read_json("result.json")) {}
+
+  RunStatus execute() {
+    const InterruptGuard guard;
+    const auto started = Clock::now();
+    const EvaluationOptions& options = run_.config->evaluation;
+    Json likelihood = {{"schema", "ddpm.likelihood/1"}, {"split", Json::object()}};
+    add_bound("test", run_.dataset.test, options.test_images, likelihood);
+    add_bound("train", run_.dataset.train, options.train_images, likelihood);
+    if (!likelihood["split"].empty()) run_.folder.write_json("likelihood.json", likelihood);
+    if (options.samples > 0) add_samples(options);
+    result_["timing"]["eval_s"] = std::chrono::duration<double>(Clock::now() - started).count();
+    result_["evaluated"] = {
+        {"step", run_.info.step}, {"weights", run_.config->sampling.weights}, {"at", utc_now()}};
+    run_.folder.write_json("result.json", result_);
+    return status_;
+  }
+
+ private:
+  // The bound of the first `limit` images of a split, under every variance.
+  void add_bound(const std::string& name, const Split& split, int64_t limit, Json& likelihood) {
+    const int64_t count = std::min(limit, split.count);
+    if (count == 0) return;
+    const EvaluationOptions& options = run_.config->evaluation;
+    const DiffusionModel& model = *run_.model;
+    // Noise of held-out and training images comes from different streams.
+    const uint64_t seed = run_.config->seed + (name == "test" ? 0 : 1);
+    Likelihood bound(
+        model.process,
+        {.evaluations_per_image = static_cast<int>(options.timesteps_per_image), .seed = seed});
+    const Device device = model.process.device();
+    const Tensor images = upload_images(split, model.image_shape, device);
+    if (progress_) progress_->begin("bound of " + name + " images", count);
+    for (int64_t begin = 0; begin < count; begin += options.batch_size) {
+      const int64_t size = std::min(options.batch_size, count - begin);
+      std::vector<int32_t> rows(static_cast<size_t>(size));
+      for (int64_t i = 0; i < size; ++i)
+        rows[static_cast<size_t>(i)] = static_cast<int32_t>(begin + i);
+      const Tensor x0 = gather_images(images, Tensor::from_host(rows, {size}, device), {},
+                                      run_.dataset.levels, model.process.dtype());
+      bound.add(model.inference(), x0, begin);
+      if (progress_) progress_->update(begin + size);
+      if (interrupt_signal()) fail("the evaluation was interrupted; nothing was written");
+    }
+    if (progress_) progress_->end();
+    record_bound(name, bound.report(), options);
+    likelihood["split"][name] = to_json(bound.report());
+  }
+
+  void record_bound(const std::string& name, const LikelihoodReport& report,
+                    const EvaluationOptions& options) {
+    // "nll_test" is the model's own bound: its variance's where it is learned, else the configured.
+    const Variance& variance = run_.model->process.variance();
+    for (const VariationalBound& bound : report.bounds) {
+      const bool own = bound.variance == (variance.learned() ? "model" : variance_name());
+      const auto put = [&](const std::string& metric, double value) {
+        result_["metrics"][metric] = finite_or_null(value);
+      };
+      if (bound.variance != "model") put("nll_" + name + "_" + bound.variance, bound.total.mean());
+      if (!own) continue;
+      put("nll_" + name, bound.total.mean());
+      put("nll_" + name + "_se", bound.total.standard_error());
+      put("rate_" + name, bound.rate.mean());
+      put("distortion_" + name, bound.distortion.mean());
+    }
+    result_["metrics"]["rmse_" + name] = finite_or_null(report.rmse(0));
+    result_["metric_info"]["nll_" + name] = {
+        {"better", "lower"},
+        {"unit", "bits/dim"},
+        {"is", "variational bound on the negative log likelihood"},
+        {"n", report.prior.count()},
+        {"timesteps_per_image", options.timesteps_per_image},
+        {"clip_denoised", true}};
+  }
+
+  std::string variance_name() const {
+    const Json& variance = result_["config"]["diffusion"]["variance"];
+    return variance.is_object() ? variance["name"].get<std::string>() : variance.get<std::string>();
+  }
+
+  void add_samples(const EvaluationOptions& options) {
+    const SamplingOptions& sampling = run_.config->sampling;
+    const std::vector<float> samples =
+        draw_samples(*run_.model, *run_.config->sampler, run_.config->seed, 0, options.samples,
+                     sampling.batch_size, progress_);
+    const int64_t shown = std::min(sampling.count, options.samples);
+    const std::vector<float> grid(samples.begin(),
+                                  samples.begin() + shown * run_.model->image_shape.numel());
+    write_grid(run_.folder.sample_grid(run_.info.step, sampling.weights), grid,
+               run_.model->image_shape, run_.dataset.levels);
+  }
+
+  ProgressSink* progress_;
+  LoadedRun run_;
+  Json result_;
+  RunStatus status_ = RunStatus::kCompleted;
+};
+
+}  // namespace
+
+RunStatus evaluate(const EvaluateRequest& request) { return Evaluation(request).execute(); }
+
+std::vector<std::string> sample_run(const SampleRequest& request) {
+  const LoadedRun run(request.run, request.checkpoint, request.overrides);
+  const InterruptGuard guard;
+  const SamplingOptions& options = run.config->sampling;
+  const std::vector<float> samples =
+      draw_samples(*run.model, *run.config->sampler, run.config->seed, 0, options.count,
+                   options.batch_size, request.progress);
+  const Shape& image = run.model->image_shape;
+  const int levels = run.dataset.levels;
+  const std::string out =
+      request.out.empty() ? run.folder.sample_grid(run.info.step, options.weights) : request.out;
+  if (out.ends_with(".png")) {
+    DDPM_CHECK(write_grid(out, samples, image, levels),
+               "{}: data of shape {} have no picture; name a folder instead", out, image);
+    return {out};
+  }
+  std::filesystem::create_directories(out);
+  std::vector<std::string> written;
+  for (int64_t i = 0; i < options.count; ++i) {
+    const auto begin = samples.begin() + i * image.numel();
+    written.push_back(fmt::format("{}/{:06}.png", out, i));
+    DDPM_CHECK(write_grid(written.back(), {begin, begin + image.numel()}, image, levels),
+               "{}: data of shape {} have no picture", out, image);
+  }
+  return written;
+}
+
+}  // namespace ddpm

@@ -1,0 +1,34 @@
+// evaluate: what a trained run is worth. The variational bound of held-out and training images
+// under every reverse variance, samples with their range, and feature distances; written to the
+// run's result.json, likelihood.json and samples/.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "experiments/runner/progress_sink.h"
+#include "experiments/runner/train.h"
+
+namespace ddpm {
+
+struct EvaluateRequest {
+  std::string run;                          // a run folder
+  std::string checkpoint = {};              // empty: the run's latest
+  std::vector<std::string> overrides = {};  // of evaluation.*, sampling.*, device and threads
+  ProgressSink* progress = nullptr;
+};
+
+// kCompleted, or kDiverged when the samples are no images (the run's result.json says why).
+RunStatus evaluate(const EvaluateRequest& request);
+
+struct SampleRequest {
+  std::string run, checkpoint;
+  std::string out;                     // a .png grid, or a folder of single PNGs
+  std::vector<std::string> overrides;  // of sampling.*, seed, device and threads
+  ProgressSink* progress = nullptr;
+};
+
+// Draws sampling.count images; returns what was written.
+std::vector<std::string> sample_run(const SampleRequest& request);
+
+}  // namespace ddpm

@@ -1,0 +1,105 @@
+#include "experiments/runner/experiment_config.h"
+
+#include <algorithm>
+
+namespace ddpm {
+namespace {
+
+OptimizerOptions read_optimizer(const Config& root) {
+  const Config c = root.child("optimizer", "Adam in the paper's form");
+  OptimizerOptions o;
+  o.learning_rate = c.number("learning_rate", o.learning_rate, 0, 10, "after the warm-up");
+  o.warmup_steps = c.integer("warmup_steps", o.warmup_steps, 0, kMaxInteger,
+                             "steps of linear warm-up from zero");
+  o.beta1 = c.number("beta1", o.beta1, 0, 1, "decay of the first moment", Exclude::kMax);
+  o.beta2 = c.number("beta2", o.beta2, 0, 1, "decay of the second moment", Exclude::kMax);
+  o.epsilon =
+      c.number("epsilon", o.epsilon, 0, 1, "added to the root of the second moment", Exclude::kMin);
+  o.grad_clip = c.number("grad_clip", o.grad_clip, 0, kMaxNumber,
+                         "bound on the global gradient norm; 0: none");
+
+  const Config ema = root.child("ema", "running averages of the weights");
+  const std::vector<double> decays = ema.numbers("decay", std::vector<double>{0.9999}, 0, 1,
+                                                 "one average for each", Exclude::kMax);
+  o.average_warmup =
+      ema.boolean("warmup", false, "decay min(decay, (1 + step) / (10 + step)), for short runs");
+  if (decays.size() > kMaxAverages)
+    ema.error("decay", fmt::format("has at most {} values, found {}", kMaxAverages, decays.size()));
+  std::vector<double> sorted = decays;
+  std::sort(sorted.begin(), sorted.end());
+  if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end())
+    ema.error("decay", "must not name one decay twice");
+  o.averages = static_cast<int>(std::min<size_t>(decays.size(), kMaxAverages));
+  std::copy_n(decays.begin(), o.averages, o.average_decay.begin());
+  return o;
+}
+
+TrainingOptions read_training(const Config& root) {
+  const Config c = root.child("training", "the loop");
+  // The step is one 32-bit word of every random stream's address.
+  constexpr int64_t kMaxSteps = int64_t{1} << 31;
+  TrainingOptions o;
+  o.steps = c.integer("steps", o.steps, 0, kMaxSteps, "optimiser steps");
+  o.batch_size = c.integer("batch_size", o.batch_size, 1, 65536, "images a step");
+  o.log_every = c.integer("log_every", o.log_every, 1, kMaxSteps, "steps a line of metrics.jsonl");
+  o.checkpoint_every =
+      c.integer("checkpoint_every", o.checkpoint_every, 0, kMaxSteps, "steps; 0: only at the end");
+  o.sample_every =
+      c.integer("sample_every", o.sample_every, 0, kMaxSteps, "steps a sample grid; 0: none");
+  o.keep_checkpoints = c.integer("keep_checkpoints", o.keep_checkpoints, 1, 1000000, "the newest");
+  return o;
+}
+
+SamplingOptions read_sampling(const Config& root, int averages) {
+  const Config c = root.child("sampling", "drawing images");
+  SamplingOptions o;
+  o.count = c.integer("count", o.count, 1, 1 << 24, "images in a grid or an export");
+  o.batch_size = c.integer("batch_size", o.batch_size, 1, 65536, "images drawn together");
+  std::vector<std::string> weights = {"raw"};
+  for (int i = 0; i < averages; ++i) weights.push_back(i == 0 ? "ema" : fmt::format("ema_{}", i));
+  o.weights =
+      c.choice("weights", averages > 0 ? "ema" : "raw", weights, "which weights draw and evaluate");
+  return o;
+}
+
+EvaluationOptions read_evaluation(const Config& root) {
+  const Config c = root.child("evaluation", "what `eval` and `ablate` measure");
+  EvaluationOptions o;
+  o.train_images = c.integer("train_images", o.train_images, 0, kMaxInteger,
+                             "training images for the bound, at most; 0: none");
+  o.test_images = c.integer("test_images", o.test_images, 0, kMaxInteger,
+                            "held-out images for the bound, at most; 0: none");
+  o.timesteps_per_image = c.integer("timesteps_per_image", o.timesteps_per_image, 0, 1 << 20,
+                                    "timesteps of the bound each image is evaluated at; 0: all");
+  o.samples = c.integer("samples", o.samples, 0, 1 << 24, "samples for distances; 0: none");
+  o.batch_size = c.integer("batch_size", o.batch_size, 1, 65536, "images evaluated together");
+  o.extractor =
+      c.string("extractor", "", "feature extractor: a file, or empty for the shipped one");
+  return o;
+}
+
+}  // namespace
+
+ExperimentConfig::ExperimentConfig(const Config& config)
+    : name(config.string("name", "", "for people")),
+      seed(static_cast<uint64_t>(
+          config.integer("seed", 0, 0, kMaxInteger, "of every random stream"))),
+      device(config.choice("device", "auto", {"auto", "cpu", "cuda"}, "where to compute")),
+      precision(config.choice("precision", "f32", {"f32"}, "of activations and their gradients")),
+      threads(static_cast<int>(config.integer("threads", 0, 0, 4096, "0: all processors"))),
+      data(datasets().make(config, "data", "digits")),
+      model(denoisers().make(config, "model", "unet")),
+      diffusion(read_diffusion(config.child("diffusion", "the process and its training"))),
+      optimizer(read_optimizer(config)),
+      training(read_training(config)),
+      sampling(read_sampling(config, optimizer.averages)),
+      sampler(read_sampler(config.child("sampling", "drawing images"))),
+      evaluation(read_evaluation(config)) {}
+
+Device select_device(const std::string& name) {
+  // The CUDA backend registers itself here; without it "auto" is the CPU.
+  DDPM_CHECK(name != "cuda", "device 'cuda': this build has no CUDA backend; use 'cpu' or 'auto'");
+  return Device::kCpu;
+}
+
+}  // namespace ddpm

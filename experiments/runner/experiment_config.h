@@ -1,0 +1,57 @@
+// ExperimentConfig: one JSON file, read strictly. Reading touches no file but the configuration
+// itself. Defaults are the paper's CIFAR-10 recipe wherever the paper or its code names a value.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "data/registry.h"
+#include "diffusion/registry.h"
+#include "framework/config/config.h"
+#include "framework/train/step_state.h"
+#include "layers/denoiser.h"
+
+namespace ddpm {
+
+struct TrainingOptions {
+  int64_t steps = 800000, batch_size = 128;
+  int64_t log_every = 100, checkpoint_every = 5000, sample_every = 0;  // steps; 0: never
+  int64_t keep_checkpoints = 2;                                        // the newest
+};
+
+struct SamplingOptions {
+  int64_t count = 64, batch_size = 64;
+  std::string weights = "ema";  // "ema" (the first average), "ema_1", ..., or "raw"
+};
+
+struct EvaluationOptions {
+  int64_t train_images = 1000, test_images = 1000;  // for the bound; at most that many, 0: none
+  int64_t timesteps_per_image = 0;                  // of the bound; 0: all
+  int64_t samples = 0;                              // for distances and ranges; 0: none
+  int64_t batch_size = 64;
+  std::string extractor;  // "" for the one shipped for the data set, or a file
+};
+
+struct ExperimentConfig {
+  // Reads everything but throws nothing: call config.finish() afterwards.
+  explicit ExperimentConfig(const Config& config);
+
+  std::string name;
+  uint64_t seed;
+  std::string device;     // cpu, cuda or auto
+  std::string precision;  // f32
+  int threads;            // 0: all processors
+  std::unique_ptr<DataSource> data;
+  std::unique_ptr<DenoiserOptions> model;
+  DiffusionVariant diffusion;
+  OptimizerOptions optimizer;
+  TrainingOptions training;
+  SamplingOptions sampling;
+  std::unique_ptr<Sampler> sampler;
+  EvaluationOptions evaluation;
+};
+
+// The device that `name` asks for; "auto" takes a GPU when there is one.
+Device select_device(const std::string& name);
+
+}  // namespace ddpm

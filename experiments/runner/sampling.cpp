@@ -1,0 +1,72 @@
+#include "experiments/runner/sampling.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "experiments/runner/interrupt.h"
+#include "framework/io/png.h"
+
+namespace ddpm {
+
+std::vector<float> draw_samples(const DiffusionModel& model, const Sampler& sampler, uint64_t seed,
+                                int64_t first, int64_t count, int64_t batch_size,
+                                ProgressSink* progress) {
+  const Shape& image = model.image_shape;
+  std::vector<float> samples;
+  samples.reserve(static_cast<size_t>(count * image.numel()));
+  int64_t done = 0, steps = 0;
+  const auto chain_of = [&](int64_t images) {
+    return ReverseChain(model.process, sampler, model.inference(),
+                        {images, image[0], image[1], image[2]}, seed);
+  };
+  for (int64_t begin = 0; begin < count; begin += batch_size) {
+    ReverseChain chain = chain_of(std::min(batch_size, count - begin));
+    if (progress && begin == 0) {
+      const int64_t batches = (count + batch_size - 1) / batch_size;
+      progress->begin("sample", batches * chain.steps());
+    }
+    const Tensor x = sample(chain, first + begin, [&](int64_t, const ReverseChain&) {
+      if (progress) progress->update(++steps);
+      if (interrupt_signal()) fail("sampling was interrupted");
+    });
+    const std::vector<float> batch = x.to_host<float>();
+    samples.insert(samples.end(), batch.begin(), batch.end());
+    done += chain.x().shape()[0];
+  }
+  if (progress) progress->end();
+  DDPM_ASSERT(done == count, "{} of {} samples", done, count);
+  return samples;
+}
+
+WeightsScope::WeightsScope(Parameters& parameters, const std::string& weights)
+    : parameters_(parameters) {
+  if (weights == "raw") return;
+  const int index = weights == "ema" ? 0 : std::stoi(weights.substr(4));
+  parameters_.use_average(index);
+}
+
+std::vector<uint8_t> quantise(const std::vector<float>& samples, int levels) {
+  const float top = static_cast<float>(levels - 1);
+  std::vector<uint8_t> pixels(samples.size());
+  std::transform(samples.begin(), samples.end(), pixels.begin(), [top](float x) {
+    const float level = std::round((x + 1) / 2 * top);
+    return static_cast<uint8_t>(level >= 0 ? std::min(level, top) : 0);  // NaN becomes black
+  });
+  return pixels;
+}
+
+bool write_grid(const std::string& path, const std::vector<float>& samples,
+                const Shape& image_shape, int levels) {
+  const int64_t channels = image_shape[2];
+  if (levels == 0 || (channels != 1 && channels != 3 && channels != 4)) return false;
+  std::vector<uint8_t> pixels = quantise(samples, levels);
+  for (uint8_t& p : pixels) p = static_cast<uint8_t>((p * 255 + (levels - 1) / 2) / (levels - 1));
+  const Shape shape{static_cast<int64_t>(samples.size()) / image_shape.numel(), image_shape[0],
+                    image_shape[1], channels};
+  // Tiny images are shown at 64 pixels or more a side.
+  const int64_t zoom = std::clamp<int64_t>(64 / std::min(image_shape[0], image_shape[1]), 1, 8);
+  write_png(path, image_grid(shape, pixels, 0, shape[0] > 1 ? zoom : 1));
+  return true;
+}
+
+}  // namespace ddpm

@@ -1,0 +1,38 @@
+// Drawing images from a model, and turning them into pixels.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "experiments/runner/progress_sink.h"
+#include "experiments/runner/trainer.h"
+
+namespace ddpm {
+
+// Images first .. first + count - 1 of the seed as the chain leaves them, neither clipped nor
+// checked: (count, H, W, C) on the host. They do not depend on the batch size.
+std::vector<float> draw_samples(const DiffusionModel& model, const Sampler& sampler, uint64_t seed,
+                                int64_t first, int64_t count, int64_t batch_size,
+                                ProgressSink* progress = nullptr);
+
+// Shows the weights a configuration names while it lives: "raw", "ema", "ema_1", ...
+class WeightsScope {
+ public:
+  WeightsScope(Parameters& parameters, const std::string& weights);
+  ~WeightsScope() { parameters_.use_master(); }
+  WeightsScope(const WeightsScope&) = delete;
+  WeightsScope& operator=(const WeightsScope&) = delete;
+
+ private:
+  Parameters& parameters_;
+};
+
+// [-1, 1] -> the nearest of `levels` grey levels, clipped.
+std::vector<uint8_t> quantise(const std::vector<float>& samples, int levels);
+// A PNG grid of images with 1, 3 or 4 channels, small ones enlarged (a single image never is); grey
+// levels are stretched to 0..255. Data of another kind (points) have no picture: false is returned.
+bool write_grid(const std::string& path, const std::vector<float>& samples,
+                const Shape& image_shape, int levels);
+
+}  // namespace ddpm

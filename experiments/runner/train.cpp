@@ -1,0 +1,278 @@
+#include "experiments/runner/train.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "experiments/runner/build_info.h"
+#include "experiments/runner/interrupt.h"
+#include "experiments/runner/result.h"
+#include "experiments/runner/run_folder.h"
+#include "experiments/runner/sampling.h"
+#include "experiments/runner/trainer.h"
+#include "framework/cpu/parallel.h"
+
+namespace ddpm {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+// Settings that may change between a run and its resumption: they do not change a finished step.
+bool may_differ(const std::string& key) {
+  for (const char* allowed :
+       {"name", "device", "threads", "training.steps", "training.log_every",
+        "training.checkpoint_every", "training.sample_every", "training.keep_checkpoints"})
+    if (key == allowed) return true;
+  return key.starts_with("sampling.") || key.starts_with("evaluation.");
+}
+
+void check_resumable(const Json& recorded, const Json& asked, const std::string& folder) {
+  std::string refused;
+  for (const std::string& key : differing_keys(recorded, asked))
+    if (!may_differ(key)) refused += (refused.empty() ? "" : ", ") + key;
+  DDPM_CHECK(refused.empty(), "{}: cannot resume: the configuration differs from the run's in {}",
+             folder, refused);
+}
+
+std::string next_run_folder(const std::string& name) {
+  int next = 0;
+  if (std::filesystem::is_directory("runs"))
+    for (const auto& entry : std::filesystem::directory_iterator("runs")) {
+      const std::string file = entry.path().filename().string();
+      if (file.size() >= 5 && std::all_of(file.begin(), file.begin() + 5, ::isdigit))
+        next = std::max(next, std::stoi(file.substr(0, 5)) + 1);
+    }
+  return fmt::format("runs/{:05}-{}", next, name.empty() ? "run" : name);
+}
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+// A run from its first to its last step in this process.
+class Run {
+ public:
+  explicit Run(TrainRequest request)
+      : request_(std::move(request)),
+        config_reader_(std::move(request_.source)),
+        config_(config_reader_) {
+    config_reader_.finish();
+    resolved_ = config_reader_.resolved();
+    cpu::set_thread_count(config_.threads);
+    device_ = select_device(config_.device);
+    dataset_ = config_.data->load();
+    DDPM_CHECK(dataset_.train.count > 0, "data: '{}' has no training images", dataset_.name);
+    sampler_ = std::move(config_.sampler);
+    model_ = std::make_unique<DiffusionModel>(config_, dataset_, device_);
+    if (request_.out.empty()) request_.out = next_run_folder(config_.name);
+  }
+
+  Json plan() const {
+    const int64_t weights = model_->parameters.count();
+    return {
+        {"config", resolved_},
+        {"folder", request_.out},
+        {"parameters", weights},
+        // master, gradient, two moments and the averages, 4 bytes each
+        {"parameter_bytes", weights * 4 * (4 + config_.optimizer.averages)},
+        {"dataset",
+         {{"name", dataset_.name},
+          {"train", dataset_.train.count},
+          {"test", dataset_.test.count},
+          {"shape", {dataset_.image_shape[0], dataset_.image_shape[1], dataset_.image_shape[2]}},
+          {"levels", dataset_.levels}}},
+        {"steps", config_.training.steps},
+        {"epochs", static_cast<double>(config_.training.steps * config_.training.batch_size) /
+                       static_cast<double>(dataset_.train.count)}};
+  }
+
+  TrainOutcome execute() {
+    open_folder();
+    trainer_ = std::make_unique<Trainer>(*model_, config_, dataset_);
+    Json result = new_result(request_, resolved_, dataset_);
+    if (!checkpoint_.empty()) {
+      const CheckpointInfo info = load_checkpoint(checkpoint_, model_->parameters);
+      trainer_->restore(info);
+      outcome_.step = saved_step_ = info.step;
+    }
+    folder_->truncate_metrics(outcome_.step);
+    write_run_json("running");
+    const InterruptGuard guard;
+    started_ = Clock::now();
+    loop();
+    finish(result);
+    return outcome_;
+  }
+
+ private:
+  void open_folder() {
+    if (!request_.resume) {
+      folder_ = RunFolder::create(request_.out, request_.overwrite);
+    } else {
+      folder_ = RunFolder::open(request_.out);
+      check_resumable(folder_->read_json("config.json"), resolved_, request_.out);
+      checkpoint_ = find_latest(folder_->checkpoints());
+    }
+    folder_->write_json("config.json", resolved_);
+    outcome_.folder = request_.out;
+  }
+
+  void loop() {
+    const TrainingOptions& options = config_.training;
+    if (request_.progress) request_.progress->begin("train", options.steps, outcome_.step);
+    const int64_t first_step = outcome_.step;
+    while (outcome_.step < options.steps) {
+      trainer_->step();
+      const int64_t step = ++outcome_.step;
+      const auto due = [&](int64_t every) {
+        return every > 0 && (step % every == 0 || step == options.steps);
+      };
+      const bool stop = interrupt_signal() != 0;
+      if (due(options.log_every) || stop) diverged_ = !log(first_step);
+      if (diverged_) break;
+      if (request_.progress) request_.progress->update(step, fields_);
+      if (due(options.checkpoint_every) || step == options.steps || stop) save();
+      if (due(options.sample_every)) draw_grid();
+      if (stop) break;
+    }
+    if (request_.progress) request_.progress->end();
+  }
+
+  // Writes a line of metrics; false when the run has diverged. A line that an interruption made
+  // early would be missing from an uninterrupted run: the mean goes on over the whole interval
+  // instead.
+  bool log(int64_t first_step) {
+    const StepScalars scalars = trainer_->read_scalars();
+    const double loss = trainer_->read_mean_loss();
+    if (scalars.first_nonfinite_step >= 0 || !std::isfinite(loss)) {
+      outcome_.step =
+          scalars.first_nonfinite_step >= 0 ? scalars.first_nonfinite_step : outcome_.step;
+      outcome_.reason = fmt::format("the gradient of step {} is not finite", outcome_.step);
+      return false;
+    }
+    last_loss_ = loss;
+    fields_ = {{"loss", fmt::format("{:.4g}", loss)},
+               {"lr", fmt::format("{:.1e}", scalars.learning_rate)}};
+    const int64_t every = config_.training.log_every, steps = config_.training.steps;
+    if (outcome_.step % every != 0 && outcome_.step != steps) return true;
+    const double seconds = seconds_since(started_);
+    const double images =
+        static_cast<double>((outcome_.step - first_step) * config_.training.batch_size);
+    folder_->append_metrics({{"step", outcome_.step},
+                             {"loss", loss},
+                             {"grad_norm", finite_or_null(scalars.grad_norm)},
+                             {"learning_rate", scalars.learning_rate},
+                             {"images_per_second", images / seconds},
+                             {"seconds", seconds}});
+    trainer_->reset_loss();
+    return true;
+  }
+
+  void save() {
+    if (saved_step_ == outcome_.step) return;
+    CheckpointInfo info = trainer_->checkpoint_info();
+    info.config_json = resolved_.dump();
+    info.config_hash = config_hash(resolved_);
+    info.ddpm_version = program_version();
+    info.git_describe = git_describe();
+    const std::string path = folder_->checkpoint(outcome_.step);
+    save_checkpoint(path, info, model_->parameters);
+    publish_latest(folder_->checkpoints(), std::filesystem::path(path).filename(), outcome_.step);
+    folder_->prune_checkpoints(config_.training.keep_checkpoints);
+    saved_step_ = outcome_.step;
+  }
+
+  void draw_grid() {
+    const SamplingOptions& options = config_.sampling;
+    const WeightsScope scope(model_->parameters, options.weights);
+    const std::vector<float> samples =
+        draw_samples(*model_, *sampler_, config_.seed, 0, options.count, options.batch_size);
+    write_grid(folder_->sample_grid(outcome_.step, options.weights), samples, model_->image_shape,
+               dataset_.levels);
+  }
+
+  void finish(Json& result) {
+    outcome_.status = diverged_                                ? RunStatus::kDiverged
+                      : outcome_.step < config_.training.steps ? RunStatus::kInterrupted
+                                                               : RunStatus::kCompleted;
+    if (outcome_.status == RunStatus::kInterrupted)
+      outcome_.reason = fmt::format("signal {} after step {}", interrupt_signal(), outcome_.step);
+    const double seconds = seconds_since(started_);
+    result["status"] = name_of(outcome_.status);
+    if (!outcome_.reason.empty()) result["reason"] = outcome_.reason;
+    if (diverged_) result["diverged_at_step"] = outcome_.step;
+    result["metrics"]["loss_final"] = finite_or_null(last_loss_);
+    result["metrics"]["parameters"] = model_->parameters.count();
+    result["metric_info"]["loss_final"] = {{"better", "lower"},
+                                           {"of", "the mean over the last logged interval"}};
+    result["timing"] = {{"train_s", seconds}, {"peak_mem_bytes", peak_memory_bytes()}};
+    result["finished"] = utc_now();
+    folder_->write_json("result.json", result);
+    write_run_json(name_of(outcome_.status));
+  }
+
+  void write_run_json(const std::string& status) const {
+    folder_->write_json("run.json", {{"schema", "ddpm.run/1"},
+                                     {"status", status},
+                                     {"argv", request_.argv},
+                                     {"overrides", request_.overrides},
+                                     {"resumed_from", checkpoint_},
+                                     {"git", git_json()},
+                                     {"host", host_json()},
+                                     {"build", build_json()},
+                                     {"pid", getpid()},
+                                     {"written", utc_now()}});
+  }
+
+  TrainRequest request_;
+  Config config_reader_;
+  ExperimentConfig config_;
+  Json resolved_;
+  Device device_ = Device::kCpu;
+  Dataset dataset_;
+  std::unique_ptr<Sampler> sampler_;
+  std::unique_ptr<DiffusionModel> model_;
+  std::unique_ptr<Trainer> trainer_;
+  std::optional<RunFolder> folder_;
+  std::string checkpoint_;  // that the run resumed from
+  TrainOutcome outcome_;
+  Clock::time_point started_;
+  std::vector<ProgressField> fields_;
+  double last_loss_ = NAN;
+  int64_t saved_step_ = -1;
+  bool diverged_ = false;
+};
+
+}  // namespace
+
+std::string name_of(RunStatus status) {
+  switch (status) {
+    case RunStatus::kCompleted: return "completed";
+    case RunStatus::kDiverged: return "diverged";
+    case RunStatus::kFailed: return "failed";
+    case RunStatus::kInterrupted: return "interrupted";
+  }
+  return "?";
+}
+
+int exit_code(RunStatus status) {
+  switch (status) {
+    case RunStatus::kCompleted: return 0;
+    case RunStatus::kDiverged: return 3;
+    case RunStatus::kFailed: return 1;
+    case RunStatus::kInterrupted: return interrupt_signal() == SIGTERM ? 143 : 130;
+  }
+  return 1;
+}
+
+TrainOutcome train(TrainRequest request) { return Run(std::move(request)).execute(); }
+
+Json plan(TrainRequest request) { return Run(std::move(request)).plan(); }
+
+}  // namespace ddpm

@@ -1,0 +1,108 @@
+#include "experiments/runner/trainer.h"
+
+#include "framework/autograd/tape.h"
+#include "framework/core/memory.h"
+#include "framework/ops/elementwise.h"
+#include "framework/ops/image_batch.h"
+#include "framework/ops/reduce.h"
+#include "framework/random/random.h"
+#include "framework/train/adam.h"
+
+namespace ddpm {
+
+DiffusionModel::DiffusionModel(ExperimentConfig& config, const Dataset& dataset, Device device)
+    : process(std::move(config.diffusion), dataset.levels, DType::kF32, device),
+      image_shape(dataset.image_shape) {
+  const ImageGeometry geometry{image_shape[0], image_shape[1], image_shape[2],
+                               process.output_channels(image_shape[2])};
+  network = config.model->build(Scope(parameters), geometry);
+  parameters.allocate(DType::kF32, device, config.seed);
+}
+
+Model DiffusionModel::inference() const {
+  return [this](const Tensor& x_t, const Tensor& t) { return (*network)(x_t, t); };
+}
+
+Tensor upload_images(const Split& split, const Shape& image_shape, Device device) {
+  const Shape shape{split.count, image_shape[0], image_shape[1], image_shape[2]};
+  return split.pixels.empty() ? Tensor::from_host(split.values, shape, device)
+                              : Tensor::from_host(split.pixels, shape, device);
+}
+
+Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset)
+    : model_(model),
+      optimizer_(config.optimizer),
+      batch_size_(config.training.batch_size),
+      seed_(config.seed),
+      levels_(dataset.levels),
+      flip_(dataset.flip),
+      images_(upload_images(dataset.train, dataset.image_shape, model.process.device())),
+      state_(model.process.device()),
+      loss_sum_(Tensor::zeros({1}, model.process.dtype(), model.process.device())),
+      runner_(model.process.device(), [this] { run_step(); }) {
+  model_.parameters.allocate_training(optimizer_.averages);
+}
+
+void Trainer::run_step() {
+  const Device device = images_.device();
+  const auto stream = [&](const char* site) {
+    return RandomStream{seed_, random_site(site), state_.counter};
+  };
+  const auto integers = [&] { return Tensor::empty({batch_size_}, DType::kI32, device); };
+
+  Tensor indices = integers(), flips, t = integers();
+  fill_epoch_indices(stream("train/order"), images_.shape()[0], indices);
+  if (flip_) fill_randint(stream("train/flip"), 2, flips = integers());
+  fill_randint(stream("train/timestep"), model_.process.timesteps(), t);
+  const Tensor x0 = gather_images(images_, indices, flips, levels_, model_.process.dtype());
+  Tensor noise = Tensor::like(x0);
+  fill_normal(stream("train/noise"), noise);
+
+  const DropoutSource dropout{seed_, state_.counter};
+  const Model network = [&](const Tensor& x_t, const Tensor& at) {
+    return (*model_.network)(x_t, at, &dropout);
+  };
+  model_.parameters.begin_gradients();
+  {
+    Tape tape;
+    const Tensor loss = mean(model_.process.training_losses(network, x0, t, noise));
+    tape.backward(loss);
+    const Tensor sum = add(loss_sum_, loss.detach());
+    memory::copy(device, loss_sum_.raw(), sum.raw(), sum.bytes());
+  }
+  model_.parameters.end_gradients();
+  optimizer_step(model_.parameters, optimizer_, state_);
+  ++loss_steps_;
+}
+
+double Trainer::read_mean_loss() const {
+  return static_cast<double>(loss_sum_.to_host<float>()[0]) / static_cast<double>(loss_steps_);
+}
+
+void Trainer::reset_loss() {
+  const float zero = 0;
+  loss_sum_.copy_from_host(&zero);
+  loss_steps_ = 0;
+}
+
+CheckpointInfo Trainer::checkpoint_info() const {
+  CheckpointInfo info;
+  info.step = read_step();
+  info.images_seen = info.step * batch_size_;
+  info.seed = seed_;
+  info.loss_sum = static_cast<double>(loss_sum_.to_host<float>()[0]);
+  info.loss_steps = loss_steps_;
+  info.first_nonfinite_step = read_scalars().first_nonfinite_step;
+  info.average_decay.assign(optimizer_.average_decay.begin(),
+                            optimizer_.average_decay.begin() + optimizer_.averages);
+  return info;
+}
+
+void Trainer::restore(const CheckpointInfo& info) {
+  state_.write_step(info.step);
+  const float sum = static_cast<float>(info.loss_sum);
+  loss_sum_.copy_from_host(&sum);
+  loss_steps_ = info.loss_steps;
+}
+
+}  // namespace ddpm

@@ -1,0 +1,68 @@
+// Trainer: a model, its data and its optimiser on one device, advanced step by step.
+//
+// A step reads nothing from the host: batch indices, flips, timesteps, noise and dropout are drawn
+// on the device as functions of (seed, step), so that it can be captured once, and resumed
+// anywhere.
+#pragma once
+
+#include <memory>
+
+#include "data/dataset.h"
+#include "experiments/runner/experiment_config.h"
+#include "framework/train/checkpoint.h"
+#include "framework/train/step_runner.h"
+
+namespace ddpm {
+
+// The network of an experiment with its weights: what sampling and evaluation need.
+class DiffusionModel {
+ public:
+  // Registers and initialises the weights; `config` gives up its process and network.
+  DiffusionModel(ExperimentConfig& config, const Dataset& dataset, Device device);
+
+  // The network at inference; it shows whichever weights the parameters show.
+  Model inference() const;
+
+  Parameters parameters;
+  GaussianDiffusion process;
+  std::unique_ptr<Denoiser> network;
+  Shape image_shape;  // (H, W, C)
+};
+
+class Trainer {
+ public:
+  Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset);
+
+  void step() { runner_.run(); }
+
+  int64_t read_step() const { return state_.read_step(); }
+  StepScalars read_scalars() const { return state_.read_scalars(); }
+  // Mean loss of the steps since the last call of reset_loss.
+  double read_mean_loss() const;
+  void reset_loss();
+  const Pool& pool() const { return runner_.pool(); }
+
+  // What a checkpoint must hold beyond the weights; the caller adds the configuration.
+  CheckpointInfo checkpoint_info() const;
+  void restore(const CheckpointInfo& info);
+
+ private:
+  void run_step();
+
+  DiffusionModel& model_;
+  OptimizerOptions optimizer_;
+  int64_t batch_size_;
+  uint64_t seed_;
+  int levels_;
+  bool flip_;
+  Tensor images_;  // the whole training set, u8 or f32
+  StepState state_;
+  Tensor loss_sum_;  // (1)
+  int64_t loss_steps_ = 0;
+  StepRunner runner_;
+};
+
+// A split on the device: (M, H, W, C), u8 grey levels or continuous f32.
+Tensor upload_images(const Split& split, const Shape& image_shape, Device device);
+
+}  // namespace ddpm
