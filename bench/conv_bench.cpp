@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "bench/fma_probe.h"
+#include "bench/timing.h"
 #include "framework/core/tensor.h"
 #include "framework/cpu/conv2d_algorithms.h"
 #include "framework/cpu/parallel.h"
@@ -69,7 +69,7 @@ void run_layer(const Layer& layer, int64_t batch, bool all_algorithms, const std
                       layer.extent, layer.extent, layer.in_channels, layer.out_channels,
                       layer.kernel, layer.kernel, layer.stride, algorithm.name);
       if (name.find(filter) != std::string::npos) {
-        const bench::Timing t = bench::time_gated([&] { algorithm.run(problem, operands); });
+        const bench::Timing t = bench::time_calls([&] { algorithm.run(problem, operands); });
         const double rate = flops / t.seconds;
         fmt::print("{:<58} {:8.3f} ms {:8.1f} GFLOP/s  {:.2f} of {:.0f}  {}/{} samples healthy\n",
                    name, 1e3 * t.seconds, rate / 1e9, rate / bench::fma_peak(),

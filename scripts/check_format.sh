@@ -12,4 +12,6 @@ if [ -z "$formatter" ]; then
 fi
 mode=(--dry-run --Werror)
 [ "${1:-}" != --fix ] || mode=(-i)
-git ls-files -z '*.cpp' '*.h' '*.cu' '*.cuh' | xargs -0 -n 50 "$formatter" "${mode[@]}"
+find framework layers data diffusion experiments bench tests \
+  \( -name '*.cpp' -o -name '*.h' -o -name '*.cu' -o -name '*.cuh' \) -print0 |
+  xargs -0 -n 50 "$formatter" "${mode[@]}"

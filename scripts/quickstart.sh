@@ -17,9 +17,9 @@ build/release/bin/ddpm ablate "$study" --out "$out" "$@"
 cat << END
 
 The study $study is done. Look at
-  $out/report.html                    tables and figures, one file
-  $out/results.jsonl                  one line per run
-  $out/*/checkpoints/step_*.h5        weights and optimiser (HDF5, opens in h5py)
-  $out/*/samples/step_*.png           sample grids
+  $out/report.html                        tables and figures, one file
+  $out/results.jsonl                      one line per run
+  $out/runs/*/checkpoints/step_*.h5       weights and optimiser (HDF5, opens in h5py)
+  $out/runs/*/samples/*.png               sample grids
 Next: build/release/bin/ddpm --help
 END
