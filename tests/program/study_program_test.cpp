@@ -1,0 +1,144 @@
+// `ddpm eval`, `sample` and `ablate` end to end on small runs.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "framework/io/png.h"
+#include "tests/program/program.h"
+
+namespace ddpm::testing {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+constexpr const char* kStudy = R"({
+  "name": "tiny", "title": "A tiny study",
+  "base": {
+    "data": "digits",
+    "model": {"name": "unet", "base_channels": 8, "channel_multipliers": [1, 2],
+              "blocks_per_level": 1, "attention_resolutions": [4]},
+    "diffusion": {"timesteps": 20},
+    "optimizer": {"learning_rate": 1e-3, "warmup_steps": 0},
+    "ema": {"decay": [0.9]},
+    "training": {"steps": 20, "batch_size": 8, "log_every": 10, "checkpoint_every": 10},
+    "sampling": {"count": 9, "batch_size": 9},
+    "evaluation": {"test_images": 8, "train_images": 8, "samples": 9}
+  },
+  "seeds": [0, 1],
+  "variants": [
+    {"name": "simple", "label": "L_simple", "paper": {"FID": "3.17"}},
+    {"name": "wild", "set": {"optimizer.learning_rate": 10, "optimizer.grad_clip": 0,
+                             "training.steps": 400}}
+  ],
+  "columns": ["nll_test", "loss_final"]
+})";
+
+class StudyProgram : public ::testing::Test {
+ protected:
+  void SetUp() override { write_file(study_, kStudy); }
+  std::vector<std::string> ablate(std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments = {"ablate", study_, "--out", out_, "--progress", "none"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  std::vector<nlohmann::json> results() const {
+    std::vector<nlohmann::json> all;
+    std::istringstream lines(read_file(out_ + "/results.jsonl"));
+    for (std::string line; std::getline(lines, line);) all.push_back(nlohmann::json::parse(line));
+    return all;
+  }
+
+  TemporaryFolder folder_;
+  std::string study_ = folder_ / "study.json", out_ = folder_ / "out";
+};
+
+TEST_F(StudyProgram, RunsEveryCellAndRecordsDivergenceAsAnOutcome) {
+  const Finished result = run(ablate());
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("L_simple"));
+  EXPECT_THAT(result.out, HasSubstr("3.17"));
+  EXPECT_THAT(result.out, HasSubstr("diverged x2"));
+  const auto all = results();
+  ASSERT_EQ(all.size(), 4u);
+  EXPECT_EQ(all[0]["variant"], "simple");
+  EXPECT_EQ(all[1]["seed"], 1);
+  EXPECT_EQ(all[0]["status"], "completed");
+  EXPECT_EQ(all[2]["status"], "diverged");
+  for (const char* metric : {"nll_test", "nll_test_fixed_small", "nll_test_fixed_large",
+                             "rate_test", "distortion_test", "rmse_test", "nll_train"})
+    EXPECT_TRUE(all[0]["metrics"][metric].is_number()) << metric;
+  EXPECT_NE(all[0]["metrics"]["nll_test"], all[1]["metrics"]["nll_test"]);
+  const auto summary = nlohmann::json::parse(read_file(out_ + "/summary.json"));
+  EXPECT_EQ(summary["variants"]["simple"]["metrics"]["nll_test"]["n"], 2);
+  for (const char* file : {"study.json", "results.csv", "report.html"})
+    EXPECT_TRUE(fs::exists(out_ + "/" + file)) << file;
+  const Image grid = read_png(out_ + "/runs/00000-simple-s0/samples/step_00000020_ema.png");
+  EXPECT_GE(grid.shape[0], 64 * 3);
+}
+
+TEST_F(StudyProgram, KeepsFinishedCells) {
+  ASSERT_EQ(run(ablate({"--only", "simple"})).exit_code, 0);
+  const std::string first = out_ + "/runs/00000-simple-s0/result.json";
+  const auto before = fs::last_write_time(first);
+  ASSERT_EQ(run(ablate({"--only", "simple"})).exit_code, 0);
+  EXPECT_EQ(fs::last_write_time(first), before);
+  // Another configuration is another cell.
+  ASSERT_EQ(run(ablate({"--only", "simple", "--set", "training.steps=30"})).exit_code, 0);
+  EXPECT_NE(fs::last_write_time(first), before);
+}
+
+TEST_F(StudyProgram, SurvivesAFailingCell) {
+  // A file where the first cell's folder should be.
+  fs::create_directories(out_ + "/runs");
+  write_file(out_ + "/study.json", R"({"name": "tiny"})");
+  write_file(out_ + "/runs/00000-simple-s0", "in the way");
+  const Finished result = run(ablate({"--only", "simple"}));
+  EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_EQ(nlohmann::json::parse(read_file(out_ + "/runs/00001-simple-s1/result.json"))["status"],
+            "completed");
+}
+
+TEST_F(StudyProgram, RefusesABadVariantBeforeAnyCellRuns) {
+  std::string text = kStudy;
+  text.replace(text.find("optimizer.grad_clip"), 19, "optimizer.grad_clop");
+  write_file(study_, text);
+  const Finished result = run(ablate());
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("variant 'wild'"));
+  EXPECT_THAT(result.err, HasSubstr("grad_clip"));
+  EXPECT_FALSE(fs::exists(out_));
+}
+
+TEST_F(StudyProgram, SamplesDoNotDependOnTheBatchSize) {
+  ASSERT_EQ(run(ablate({"--only", "simple", "--seeds", "0"})).exit_code, 0);
+  const std::string run_folder = out_ + "/runs/00000-simple-s0";
+  const auto sample = [&](const std::string& batch) {
+    const std::string png = folder_ / (batch + ".png");
+    const Finished result = run({"sample", run_folder, "--out", png, "--set",
+                                 "sampling.batch_size=" + batch, "--progress", "none"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return read_file(png);
+  };
+  EXPECT_EQ(sample("9"), sample("2"));
+}
+
+TEST_F(StudyProgram, EvalRefusesAForeignCheckpoint) {
+  ASSERT_EQ(run(ablate({"--only", "simple", "--seeds", "0"})).exit_code, 0);
+  const std::string run_folder = out_ + "/runs/00000-simple-s0";
+  ASSERT_EQ(run({"train", "--config", run_folder + "/config.json", "--out", folder_ / "other",
+                 "--set", "model.base_channels=12", "--progress", "none"})
+                .exit_code,
+            0);
+  const Finished result =
+      run({"eval", run_folder, "--checkpoint", folder_ / "other/checkpoints/step_00000020.h5"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("step_00000020.h5"));
+}
+
+}  // namespace
+}  // namespace ddpm::testing

@@ -1,0 +1,235 @@
+// `ddpm train` end to end: determinism, interruption, resumption, divergence, refusals.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "framework/io/hdf5_file.h"
+#include "tests/program/program.h"
+
+namespace ddpm::testing {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+// A real training run in miniature: dropout, averages and clipping are on.
+constexpr const char* kTiny = R"({
+  "data": "digits",
+  "model": {"name": "unet", "base_channels": 8, "channel_multipliers": [1, 2],
+            "blocks_per_level": 1, "attention_resolutions": [4], "dropout": 0.1},
+  "diffusion": {"timesteps": 50},
+  "optimizer": {"learning_rate": 1e-3, "warmup_steps": 10},
+  "ema": {"decay": [0.9, 0.99]},
+  "training": {"steps": 60, "batch_size": 8, "log_every": 5, "checkpoint_every": 7},
+  "sampling": {"count": 4, "batch_size": 4}
+})";
+
+class TrainProgram : public ::testing::Test {
+ protected:
+  void SetUp() override { write_file(config_, kTiny); }
+
+  std::vector<std::string> train(const std::string& out, std::vector<std::string> more = {}) const {
+    std::vector<std::string> arguments = {"train",       "--config",   config_, "--out",
+                                          folder_ / out, "--progress", "none"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  std::string last_checkpoint(const std::string& out, int step = 60) const {
+    return read_file(fmt::format("{}/checkpoints/step_{:08}.h5", folder_ / out, step));
+  }
+  // (step, loss) pairs: what must not depend on how often the run was stopped.
+  std::vector<std::pair<int, double>> losses(const std::string& out) const {
+    std::vector<std::pair<int, double>> result;
+    std::istringstream lines(read_file(folder_ / out + "/metrics.jsonl"));
+    for (std::string line; std::getline(lines, line);) {
+      const auto json = nlohmann::json::parse(line);
+      result.emplace_back(json["step"], json["loss"]);
+    }
+    return result;
+  }
+
+  TemporaryFolder folder_;
+  std::string config_ = folder_ / "tiny.json";
+};
+
+TEST_F(TrainProgram, TwoRunsWriteTheSameBytes) {
+  ASSERT_EQ(run(train("a")).exit_code, 0);
+  ASSERT_EQ(run(train("b")).exit_code, 0);
+  EXPECT_EQ(last_checkpoint("a"), last_checkpoint("b"));
+  EXPECT_EQ(losses("a"), losses("b"));
+  EXPECT_EQ(losses("a").size(), 12u);
+}
+
+TEST_F(TrainProgram, WeightsDoNotDependOnTheThreadCount) {
+  ASSERT_EQ(run(train("one", {"--set", "threads=1"})).exit_code, 0);
+  ASSERT_EQ(run(train("three", {"--set", "threads=3"})).exit_code, 0);
+  const auto weights = [&](const std::string& out) {
+    const Hdf5Reader file(folder_ / out + "/checkpoints/step_00000060.h5");
+    std::vector<float> all;
+    for (const std::string& path : file.arrays("/")) {
+      const std::vector<float> values = file.read<float>(path, file.info(path).shape);
+      all.insert(all.end(), values.begin(), values.end());
+    }
+    return all;
+  };
+  EXPECT_EQ(weights("one"), weights("three"));
+}
+
+TEST_F(TrainProgram, KilledTwentyTimesItEndsWithTheSameBytes) {
+  ASSERT_EQ(run(train("whole")).exit_code, 0);
+  std::mt19937 random(2020);
+  int kills = 0;
+  bool finished = false;
+  std::vector<std::string> arguments = train("killed");
+  // The delay grows until the run gets through, so that kills fall everywhere: before the first
+  // checkpoint, while one is written, between steps.
+  for (int attempt = 0; !finished; ++attempt) {
+    ASSERT_LT(attempt, 400);
+    Program program(arguments);
+    const bool spare = kills >= 20;
+    if (!spare) {
+      usleep(std::uniform_int_distribution<useconds_t>(20'000, 250'000)(random));
+      program.signal(SIGKILL);
+    }
+    const Finished result = program.wait();
+    if (result.exit_code == 128 + SIGKILL) {
+      ++kills;
+    } else {
+      ASSERT_EQ(result.exit_code, 0) << result.err;
+      finished = spare;
+      // Done before the twentieth kill: start over and go on killing.
+      if (!spare) fs::remove_all(folder_ / "killed");
+    }
+    const bool started = fs::exists(folder_ / "killed/config.json");
+    arguments = started ? train("killed", {"--resume"}) : train("killed", {"--overwrite"});
+    if (!started) fs::remove_all(folder_ / "killed");
+  }
+  EXPECT_EQ(kills, 20);
+  EXPECT_EQ(last_checkpoint("killed"), last_checkpoint("whole"));
+  EXPECT_EQ(losses("killed"), losses("whole"));
+}
+
+TEST_F(TrainProgram, CtrlCSavesAndSaysHowToResume) {
+  ASSERT_EQ(run(train("whole", {"--set", "training.steps=3000"})).exit_code, 0);
+  Program program(train("stopped", {"--set", "training.steps=3000"}));
+  while (!fs::exists(folder_ / "stopped/metrics.jsonl")) usleep(10'000);
+  program.signal(SIGINT);
+  const Finished stopped = program.wait();
+  EXPECT_EQ(stopped.exit_code, 130) << stopped.err;
+  EXPECT_THAT(stopped.err, HasSubstr("--resume"));
+  EXPECT_THAT(stopped.err, HasSubstr(folder_ / "stopped"));
+  const auto result = nlohmann::json::parse(read_file(folder_ / "stopped/result.json"));
+  EXPECT_EQ(result["status"], "interrupted");
+  ASSERT_EQ(
+      run({"train", "--out", folder_ / "stopped", "--resume", "--progress", "none"}).exit_code, 0);
+  EXPECT_EQ(last_checkpoint("stopped", 3000), last_checkpoint("whole", 3000));
+  EXPECT_EQ(losses("stopped"), losses("whole"));
+}
+
+TEST_F(TrainProgram, DivergenceIsAResult) {
+  const Finished result =
+      run(train("wild", {"--set", "optimizer.learning_rate=10", "--set", "optimizer.grad_clip=0",
+                         "--set", "optimizer.warmup_steps=0", "--set", "training.steps=400"}));
+  EXPECT_EQ(result.exit_code, 3) << result.err;
+  const auto json = nlohmann::json::parse(read_file(folder_ / "wild/result.json"));
+  EXPECT_EQ(json["status"], "diverged");
+  EXPECT_THAT(json["reason"].get<std::string>(), HasSubstr("not finite"));
+  EXPECT_TRUE(json["diverged_at_step"].is_number_integer());
+}
+
+TEST_F(TrainProgram, RefusesAnExistingRunUnlessToldOtherwise) {
+  ASSERT_EQ(run(train("a", {"--set", "training.steps=2"})).exit_code, 0);
+  const std::string before = last_checkpoint("a", 2);
+  const Finished refused = run(train("a"));
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("--resume continues the run in it, --overwrite starts anew"));
+  EXPECT_EQ(last_checkpoint("a", 2), before);
+  EXPECT_EQ(run(train("a", {"--overwrite", "--set", "training.steps=3"})).exit_code, 0);
+  EXPECT_FALSE(last_checkpoint("a", 3).empty());
+}
+
+TEST_F(TrainProgram, ARunCanBeProlongedButNotChanged) {
+  ASSERT_EQ(run(train("long", {"--set", "training.steps=30"})).exit_code, 0);
+  ASSERT_EQ(run(train("whole")).exit_code, 0);
+  const Finished other = run(train("long", {"--resume", "--set", "optimizer.beta1=0.5"}));
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_THAT(other.err, HasSubstr("cannot resume: the configuration differs"));
+  EXPECT_THAT(other.err, HasSubstr("optimizer.beta1"));
+  ASSERT_EQ(run(train("long", {"--resume", "--set", "training.steps=60"})).exit_code, 0);
+  EXPECT_EQ(losses("long"), losses("whole"));
+}
+
+TEST_F(TrainProgram, RefusesADamagedCheckpoint) {
+  ASSERT_EQ(run(train("a", {"--set", "training.steps=7"})).exit_code, 0);
+  const std::string path = folder_ / "a/checkpoints/step_00000007.h5";
+  std::string bytes = read_file(path);
+  bytes[bytes.size() / 2] = static_cast<char>(bytes[bytes.size() / 2] ^ 1);
+  write_file(path, bytes);
+  const Finished result = run(train("a", {"--resume"}));
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("step_00000007.h5: damaged"));
+}
+
+struct BadInput {
+  const char* name;
+  std::vector<std::string> set;
+  const char* message;
+};
+
+class TrainRefuses : public TrainProgram, public ::testing::WithParamInterface<BadInput> {};
+
+TEST_P(TrainRefuses, WithOneMessageAndNothingWritten) {
+  std::vector<std::string> more;
+  for (const std::string& assignment : GetParam().set) {
+    more.push_back("--set");
+    more.push_back(assignment);
+  }
+  const Finished result = run(train("x", more));
+  EXPECT_EQ(result.exit_code, 2) << result.err;
+  EXPECT_THAT(result.err, HasSubstr(GetParam().message));
+  EXPECT_FALSE(fs::exists(folder_ / "x"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Inputs, TrainRefuses,
+    ::testing::Values(
+        BadInput{"UnknownKey", {"optimizer.lerning_rate=1"}, "Did you mean 'learning_rate'?"},
+        BadInput{"UnknownSchedule", {"diffusion.schedule=linaer"}, "linear"},
+        BadInput{"WrongType", {"training.steps=many"}, "training.steps"},
+        BadInput{"OutOfRange", {"training.batch_size=0"}, "training.batch_size"},
+        BadInput{"ImageSize", {"model.channel_multipliers=[1,2,2,2,2]"}, "8 x 8 cannot be halved"},
+        BadInput{"UnknownDevice", {"device=tpu"}, "device"},
+        BadInput{"NoCuda", {"device=cuda"}, "cuda"},
+        BadInput{"MissingData", {"data={\"name\":\"cifar10\",\"path\":\"/nowhere\"}"}, "/nowhere"},
+        BadInput{"SimpleLossLearnsNoVariance", {"diffusion.variance=learned"}, "variance"}),
+    [](const auto& test) { return test.param.name; });
+
+TEST_F(TrainProgram, ReportsAllConfigErrorsAtOnceWithPlaces) {
+  write_file(config_, "{\n  \"seed\": -1,\n  \"seed\": 2,\n  \"dta\": \"digits\"\n}\n");
+  const Finished result = run(train("x"));
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr(":3:3"));  // the duplicate
+  EXPECT_THAT(result.err, HasSubstr(":4:3"));
+  EXPECT_THAT(result.err, HasSubstr("Did you mean 'data'?"));
+}
+
+TEST_F(TrainProgram, RefusesAnOutputThatCannotBeWritten) {
+  const Finished result = run(train("tiny.json/inside"));
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("cannot create the folder"));
+}
+
+TEST_F(TrainProgram, DryRunWritesNothing) {
+  const Finished result = run(train("x", {"--dry-run"}));
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("parameters"));
+  EXPECT_FALSE(fs::exists(folder_ / "x"));
+}
+
+}  // namespace
+}  // namespace ddpm::testing
