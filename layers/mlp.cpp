@@ -10,9 +10,10 @@ int64_t pixels(const ImageGeometry& image) { return image.height * image.width; 
 
 }  // namespace
 
-MlpOptions::MlpOptions(const Config& config)
-    : hidden_channels(config.integer("hidden_channels", hidden_channels, 8, 16384, "width")),
-      blocks(config.integer("blocks", blocks, 1, 64, "residual blocks")) {}
+MlpOptions::MlpOptions(const Config& config) {
+  hidden_channels = config.integer("hidden_channels", hidden_channels, 8, 16384, "width");
+  blocks = config.integer("blocks", blocks, 1, 64, "residual blocks");
+}
 
 std::unique_ptr<Denoiser> MlpOptions::build(const Scope& scope, const ImageGeometry& image) const {
   return std::make_unique<Mlp>(scope, *this, image);

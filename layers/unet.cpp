@@ -26,17 +26,17 @@ void check_fits(const UNetOptions& options, const ImageGeometry& image) {
 
 }  // namespace
 
-UNetOptions::UNetOptions(const Config& config)
-    : base_channels(
-          config.integer("base_channels", base_channels, 2, 4096, "channels at full resolution")),
-      channel_multipliers(config.integers("channel_multipliers", channel_multipliers, 1, 64,
-                                          "width of each level, in base_channels")),
-      blocks_per_level(
-          config.integer("blocks_per_level", blocks_per_level, 1, 32, "residual blocks a level")),
-      attention_resolutions(config.integers("attention_resolutions", attention_resolutions, 1, 4096,
-                                            "feature map heights with attention")),
-      attention_heads(config.integer("attention_heads", attention_heads, 1, 64, "heads")),
-      dropout(config.number("dropout", dropout, 0, 1, "rate in residual blocks", Exclude::kMax)) {
+UNetOptions::UNetOptions(const Config& config) {
+  base_channels =
+      config.integer("base_channels", base_channels, 2, 4096, "channels at full resolution");
+  channel_multipliers = config.integers("channel_multipliers", channel_multipliers, 1, 64,
+                                        "width of each level, in base_channels");
+  blocks_per_level =
+      config.integer("blocks_per_level", blocks_per_level, 1, 32, "residual blocks a level");
+  attention_resolutions = config.integers("attention_resolutions", attention_resolutions, 1, 4096,
+                                          "feature map heights with attention");
+  attention_heads = config.integer("attention_heads", attention_heads, 1, 64, "heads");
+  dropout = config.number("dropout", dropout, 0, 1, "rate in residual blocks", Exclude::kMax);
   const std::string down = config.choice("downsample", "strided_conv",
                                          {"strided_conv", "average_pool"}, "halving of resolution");
   const std::string up =
