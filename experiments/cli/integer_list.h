@@ -1,0 +1,14 @@
+// "0-4,7" -> 0 1 2 3 4 7.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ddpm {
+
+// `option` is named in the UserError. Empty text is an empty list.
+std::vector<int64_t> parse_integer_list(std::string_view option, const std::string& text);
+
+}  // namespace ddpm

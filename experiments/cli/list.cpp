@@ -1,0 +1,88 @@
+// ddpm list: everything that a configuration can name, and the shipped studies.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "data/registry.h"
+#include "diffusion/registry.h"
+#include "experiments/cli/command.h"
+#include "experiments/cli/studies.h"
+#include "framework/core/check.h"
+#include "layers/denoiser.h"
+
+namespace ddpm {
+namespace {
+
+struct Item {
+  std::string name, help;
+};
+struct Kind {
+  std::string name, key;  // the key of the configuration that names one
+  std::vector<Item> items;
+};
+
+template <class Interface>
+Kind kind_of(const char* name, const char* key, const Registry<Interface>& registry) {
+  Kind kind{name, key, {}};
+  for (const std::string& item : registry.names())
+    kind.items.push_back({item, registry.help(item)});
+  return kind;
+}
+
+std::vector<Kind> kinds() {
+  std::vector<Kind> all = {
+      kind_of("schedules", "diffusion.schedule", schedules()),
+      kind_of("parameterizations", "diffusion.parameterization", parameterizations()),
+      kind_of("variances", "diffusion.variance", variances()),
+      kind_of("losses", "diffusion.loss", losses()),
+      kind_of("samplers", "sampling.sampler", samplers()),
+      kind_of("datasets", "data", datasets()),
+      kind_of("models", "model", denoisers()),
+  };
+  Kind studies{"studies", "ddpm ablate NAME", {}};
+  for (const ShippedStudy& study : shipped_studies())
+    studies.items.push_back({study.name, study.title});
+  all.push_back(std::move(studies));
+  return all;
+}
+
+int run_list(const std::string& wanted, const OutputOptions& output) {
+  const std::vector<Kind> all = kinds();
+  std::vector<std::string> names;
+  for (const Kind& kind : all) names.push_back(kind.name);
+  DDPM_CHECK(wanted.empty() || std::find(names.begin(), names.end(), wanted) != names.end(),
+             "unknown kind '{}'; known: {}.{}", wanted, fmt::join(names, ", "),
+             did_you_mean(wanted, names));
+  nlohmann::ordered_json json = nlohmann::ordered_json::object();
+  bool first = true;
+  for (const Kind& kind : all) {
+    if (!wanted.empty() && kind.name != wanted) continue;
+    if (!output.json) fmt::print("{}{} ({})\n", first ? "" : "\n", kind.name, kind.key);
+    first = false;
+    json[kind.name] = nlohmann::ordered_json::array();
+    for (const Item& item : kind.items) {
+      json[kind.name].push_back({{"name", item.name}, {"help", item.help}});
+      if (!output.json) fmt::print("  {:<18} {}\n", item.name, item.help);
+    }
+  }
+  if (output.json) print_json(json);
+  return kExitOk;
+}
+
+}  // namespace
+
+const Command kListCommand = {
+    {"list",
+     "[KIND] [options]",
+     "Lists everything that a configuration can name, and the shipped studies. The key that names "
+     "it stands in brackets.",
+     {"ddpm list", "ddpm list schedules", "ddpm list --json"}},
+    [](CommandLine& line) -> std::function<int()> {
+      auto kind = std::make_shared<std::string>();
+      line.positional("KIND", *kind, false,
+                      "schedules, parameterizations, variances, losses, samplers, datasets, models "
+                      "or studies");
+      return [kind, &line] { return run_list(*kind, line.output()); };
+    }};
+
+}  // namespace ddpm

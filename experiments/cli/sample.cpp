@@ -1,0 +1,56 @@
+// ddpm sample: images from a trained run.
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "experiments/cli/command.h"
+#include "experiments/runner/evaluate.h"
+
+namespace ddpm {
+namespace {
+
+struct SampleOptions {
+  SampleRequest request;
+  std::string progress = "auto";
+};
+
+int run_sample(const SampleOptions& options, const OutputOptions& output) {
+  Session session(output, options.progress);
+  SampleRequest request = options.request;
+  request.progress = &session.progress;
+  const std::vector<std::string> written = sample_run(request);
+  if (output.json) {
+    print_json({{"files", written}});
+  } else {
+    for (const std::string& path : written) fmt::print("{}\n", path);
+  }
+  return kExitOk;
+}
+
+}  // namespace
+
+const Command kSampleCommand = {
+    {"sample",
+     "RUN [options] [a.b=v ...]",
+     "Draws images from a trained run and prints the files written. Image i of a seed is the same "
+     "for every count and batch size.",
+     {"ddpm sample runs/cosine --out grid.png",
+      "ddpm sample runs/cosine --out samples --count 50000 --seed 1",
+      "ddpm sample runs/cosine --out ddim.png sampling.sampler=ddim sampling.sampler.steps=50"},
+     "PATH ending in .png: one grid; any other PATH: a folder of single images"},
+    [](CommandLine& line) -> std::function<int()> {
+      auto options = std::make_shared<SampleOptions>();
+      line.positional("RUN", options->request.run, true, "a run folder");
+      line.text("-o,--out", options->request.out, "PATH",
+                "a .png for a grid, or a folder; default: a grid in the run's samples/");
+      line.text("--checkpoint", options->request.checkpoint, "FILE", "instead of the newest");
+      line.assignments(options->request.overrides);
+      line.shorthand("--count", "sampling.count", "N", "images");
+      line.shorthand("--seed", "seed", "N", "names the images");
+      line.shorthand("--device", "device", "NAME", "auto, cpu or cuda");
+      line.shorthand("--threads", "threads", "N", "0: all processors");
+      bind_progress(line, options->progress);
+      return [options, &line] { return run_sample(*options, line.output()); };
+    }};
+
+}  // namespace ddpm
