@@ -86,34 +86,42 @@ TEST_P(Algorithm, AgreesWithF64) {
   EXPECT_GT(cases, 20);
 }
 
-// Blocks, chunks and panels all have more than one piece here, and none divides the extents.
+// Tiles, blocks, chunks and panels all have more than one piece here, and none divides the extents;
+// few large images, many small ones and a stride take different ways through memory.
 TEST_P(Algorithm, SameBitsForAnyThreadCountOnLargerShapes) {
-  OpCase c;
-  c.name = "larger";
-  c.inputs = {{{3, 27, 29, 70}}, {{67, 3, 3, 70}}, {{67}}};
-  c.run = [](const Tensors& in) { return conv2d(in[0], in[1], in[2], Conv2dGeometry::same(3)); };
+  const auto conv = [](Shape x, Shape weight, int stride) {
+    OpCase c;
+    c.name = fmt::format("{} {} stride {}", x, weight, stride);
+    c.inputs = {{x}, {weight}, {{weight[0]}}};
+    c.run = [=](const Tensors& in) {
+      return conv2d(in[0], in[1], in[2], Conv2dGeometry::same(3, stride));
+    };
+    return c;
+  };
   const int before = cpu::thread_count();
-  std::vector<Tensor> one, eight, reference = forward_and_gradients(make_inputs(c, DType::kF64), c);
-  {
+  for (const OpCase& c :
+       {conv({3, 27, 29, 70}, {67, 3, 3, 70}, 1), conv({13, 7, 5, 37}, {130, 3, 3, 37}, 1),
+        conv({7, 12, 10, 19}, {21, 3, 3, 19}, 2)}) {
+    const auto reference = forward_and_gradients(make_inputs(c, DType::kF64), c);
     const ForcedAlgorithm forced(GetParam());
     cpu::set_thread_count(1);
-    one = forward_and_gradients(make_inputs(c, DType::kF32), c);
+    const auto one = forward_and_gradients(make_inputs(c, DType::kF32), c);
     cpu::set_thread_count(8);
-    eight = forward_and_gradients(make_inputs(c, DType::kF32), c);
+    const auto eight = forward_and_gradients(make_inputs(c, DType::kF32), c);
+    for (size_t k = 0; k < one.size(); ++k) {
+      const auto got = one[k].to_host<float>();
+      EXPECT_EQ(got, eight[k].to_host<float>()) << c.name << ", result " << k;
+      const auto wanted = reference[k].to_host<double>();
+      double error = 0, norm = 0;
+      for (size_t i = 0; i < got.size(); ++i) {
+        error += (got[i] - wanted[i]) * (got[i] - wanted[i]);
+        norm += wanted[i] * wanted[i];
+      }
+      // Sums of 171 to 2349 products of random sign in f32.
+      EXPECT_LT(std::sqrt(error / norm), 2e-6) << c.name << ", result " << k;
+    }
   }
   cpu::set_thread_count(before);
-  for (size_t k = 0; k < one.size(); ++k) {
-    const auto got = one[k].to_host<float>();
-    EXPECT_EQ(got, eight[k].to_host<float>()) << "result " << k;
-    const auto wanted = reference[k].to_host<double>();
-    double error = 0, norm = 0;
-    for (size_t i = 0; i < got.size(); ++i) {
-      error += (got[i] - wanted[i]) * (got[i] - wanted[i]);
-      norm += wanted[i] * wanted[i];
-    }
-    // A sum of 630 to 2349 products of random sign in f32.
-    EXPECT_LT(std::sqrt(error / norm), 2e-6) << "result " << k;
-  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Algorithm, ::testing::ValuesIn(runnable_algorithms()),

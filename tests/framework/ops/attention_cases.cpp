@@ -45,8 +45,8 @@ OpCase timed(OpCase c, Shape shape) {
   return c;
 }
 
-const RegisterCase one_head("AttentionOneHead", timed(attention_case({3, 7, 5}, 1), {8, 256, 256}));
-const RegisterCase three_heads("AttentionThreeHeads", attention_case({2, 5, 9}, 3));
+const RegisterCase one_head("AttentionOneHead", timed(attention_case({3, 5, 3}, 1), {8, 256, 256}));
+const RegisterCase three_heads("AttentionThreeHeads", attention_case({2, 3, 9}, 3));
 // More queries than one block of the CPU kernel.
 const RegisterCase two_blocks("AttentionLongSequence", attention_case({1, 131, 2}, 1));
 const RegisterCase sharp("AttentionSharp", attention_case({1, 4, 3}, 1, 5));

@@ -91,6 +91,7 @@ const Case conv_16("Conv2d3x3Images3", timed(conv_case({3, 4, 5, 3}, {5, 3, 3, 3
                                              {8, 16, 16, 256}, {256, 3, 3, 256}, 16 * 16));
 const Case conv_8("Conv2d3x3NoBias", timed(conv_case({2, 4, 4, 4}, {4, 3, 3, 4}, same(3), false),
                                            {8, 8, 8, 256}, {256, 3, 3, 256}, 8 * 8));
+const Case conv_batch("Conv2d3x3Images7", conv_case({7, 3, 3, 2}, {3, 3, 3, 2}, same(3)));
 const Case conv_wide("Conv2dWideOutput", conv_case({1, 3, 3, 3}, {70, 3, 3, 3}, same(3)));
 const Case conv_deep("Conv2dDeepInput", conv_case({1, 3, 3, 33}, {7, 3, 3, 33}, same(3)));
 const Case conv_tail("Conv2dChannels17To65", conv_case({1, 2, 2, 17}, {65, 1, 2, 17}, {}));
