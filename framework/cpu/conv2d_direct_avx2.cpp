@@ -1,3 +1,4 @@
+// The direct convolution for AVX2 with FMA: see conv2d_direct_kernels.h.
 #include "framework/cpu/conv2d_direct.h"
 
 #if defined(__x86_64__)

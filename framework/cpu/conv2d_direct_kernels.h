@@ -289,7 +289,7 @@ int64_t gather_pixels(const float* x, const Conv2dProblem& p, const SiteOrder& o
 template <class Isa>
 void run_backward_weight(const Conv2dProblem& p, const Conv2dOperands& operands) {
   constexpr int64_t kPixels = 128;     // of a block: its panel of x stays in the L1 cache
-  constexpr int64_t kChunk = 1 << 17;  // elements of dy packed at a time: half of the L2 cache
+  constexpr int64_t kChunk = 1 << 16;  // elements of dy packed at a time: they stay in the L2 cache
   const Panels<Isa> panels{p.in_channels};
   const int64_t block_size = divide_up(p.out_channels, kRows) * kRows * kPixels;
   const SiteOrder order(p.images, p.out_pixels());

@@ -2,15 +2,13 @@
 
 #include <sched.h>
 
-#ifdef DDPM_WITH_OPENMP
-#include <omp.h>
-#else
+#include <algorithm>
 #include <atomic>
+#include <memory>
 #include <thread>
 #include <vector>
-#endif
 #if defined(__x86_64__)
-#include <xmmintrin.h>
+#include <immintrin.h>
 #endif
 
 namespace ddpm::cpu {
@@ -19,11 +17,8 @@ namespace {
 int available_processors() {
   cpu_set_t set;
   CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(1, CPU_COUNT(&set)) : 1;
 }
-
-int threads = available_processors();
-thread_local bool inside = false;
 
 // Denormals slow arithmetic down a hundredfold and appear in Adam's second moments; flush them to
 // zero. The mode is per thread and must be the same in all of them, or bits would differ.
@@ -34,10 +29,94 @@ void flush_denormals() {
 #endif
 }
 
+void pause_briefly() {
+#if defined(__x86_64__)
+  _mm_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+thread_local bool inside = false;
+
+// Workers that help the calling thread with one job at a time. Pieces are claimed one by one, and
+// the caller waits only for workers that have joined: on a busy machine, where a worker may not get
+// a processor for milliseconds, the caller does all pieces itself. (An OpenMP region would wait at
+// its barrier for every thread of the team.)
+class Workers {
+ public:
+  explicit Workers(int helpers) {
+    for (int i = 0; i < helpers; ++i) threads_.emplace_back([this] { work(); });
+  }
+  ~Workers() {
+    stop_ = true;
+    epoch_ += 2;  // still even: nothing to do, but awake
+    epoch_.notify_all();
+    for (std::thread& thread : threads_) thread.join();
+  }
+
+  void run(int64_t pieces, void (*body)(void*, int64_t), void* context) {
+    body_ = body;
+    context_ = context;
+    pieces_ = pieces;
+    next_ = 0;
+    ++epoch_;  // odd: the job is open
+    epoch_.notify_all();
+    claim_pieces();
+    ++epoch_;  // even: nobody joins any more
+    for (int i = 0; joined_ != 0; ++i) i < kSpins ? pause_briefly() : std::this_thread::yield();
+  }
+
+ private:
+  static constexpr int kSpins = 2000;  // some 30 microseconds: the gap between two ops of a network
+
+  void claim_pieces() {
+    inside = true;
+    for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < pieces_;)
+      body_(context_, i);
+    inside = false;
+  }
+
+  void work() {
+    flush_denormals();
+    uint32_t seen = 0;
+    while (!stop_) {
+      uint32_t epoch = epoch_;
+      for (int i = 0; epoch == seen && i < kSpins; ++i, epoch = epoch_) pause_briefly();
+      if (epoch == seen) epoch_.wait(seen);
+      seen = epoch_;
+      if (seen % 2 == 0) continue;
+      // Joining comes before the second look at the epoch, closing before the caller's look at
+      // joined_: one of the two sees the other, so no worker is left behind in a finished job.
+      ++joined_;
+      if (epoch_ == seen) claim_pieces();
+      --joined_;
+    }
+  }
+
+  std::vector<std::thread> threads_;
+  std::atomic<bool> stop_ = false;
+  std::atomic<uint32_t> epoch_ = 0;
+  std::atomic<int> joined_ = 0;
+  std::atomic<int64_t> next_ = 0;
+  // Of the open job; written only while no worker is joined.
+  int64_t pieces_ = 0;
+  void (*body_)(void*, int64_t) = nullptr;
+  void* context_ = nullptr;
+};
+
+int threads = available_processors();
+std::unique_ptr<Workers> workers;
+
 }  // namespace
 
 int thread_count() { return threads; }
-void set_thread_count(int count) { threads = count > 0 ? count : available_processors(); }
+
+void set_thread_count(int count) {
+  const int wanted = count > 0 ? count : available_processors();
+  if (wanted != threads) workers.reset();
+  threads = wanted;
+}
 
 namespace detail {
 
@@ -47,29 +126,8 @@ void run_parallel(int64_t pieces, void (*body)(void*, int64_t), void* context) {
     for (int64_t i = 0; i < pieces; ++i) body(context, i);
     return;
   }
-#ifdef DDPM_WITH_OPENMP
-#pragma omp parallel num_threads(threads)
-  {
-    inside = true;
-    flush_denormals();
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t i = 0; i < pieces; ++i) body(context, i);
-    inside = false;
-  }
-#else
-  // The thread sanitizer does not understand libgomp: plain threads instead.
-  std::atomic<int64_t> next = 0;
-  const auto work = [&] {
-    inside = true;
-    flush_denormals();
-    for (int64_t i; (i = next.fetch_add(1)) < pieces;) body(context, i);
-    inside = false;
-  };
-  std::vector<std::thread> helpers;
-  for (int i = 1; i < threads; ++i) helpers.emplace_back(work);
-  work();
-  for (std::thread& helper : helpers) helper.join();
-#endif
+  if (!workers) workers = std::make_unique<Workers>(threads - 1);
+  workers->run(pieces, body, context);
 }
 
 }  // namespace detail
