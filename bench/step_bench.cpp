@@ -143,6 +143,7 @@ void print_figure(const Json& f) {
 
 void run(const Options& options) {
   cpu::set_thread_count(options.threads);
+  const std::string started = utc_now();
   Json results = Json::array();
   if (!options.json) {
     fmt::print("{} threads; multiply-add peak {:.0f} GFLOP/s\n", cpu::thread_count(),
@@ -165,7 +166,7 @@ void run(const Options& options) {
   const Json report = {{"git", git_json()},
                        {"build", build_json()},
                        {"host", host_json()},
-                       {"started", utc_now()},
+                       {"started", started},
                        {"fma_peak_gflops", fma_peak() / 1e9},
                        {"results", results}};
   fmt::print("{}\n", report.dump(2, ' ', false, Json::error_handler_t::replace));
