@@ -68,7 +68,8 @@ const Command kAblateCommand = {
      "STUDY [options] [a.b=v ...]",
      "Runs a study: every variant with every seed, one run folder each, then a report. Cells that "
      "are finished are kept and stopped ones resume, so the same command continues a study.",
-     {"ddpm ablate table2 --dry-run", "ddpm ablate table2 --seeds 0-4 --out runs/table2",
+     {"ddpm ablate table2_digits --dry-run",
+      "ddpm ablate table2_digits --seeds 0-4 --out runs/table2",
       "ddpm ablate study.json --only linear,cosine training.steps=2000"},
      "DIR: study.json, results.jsonl, results.csv, summary.json, report.html, runs/"},
     [](CommandLine& line) -> std::function<int()> {

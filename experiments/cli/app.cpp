@@ -37,9 +37,9 @@ std::string overview(bool color) {
   std::string text = fmt::format(
       "{} ddpm COMMAND [options] [a.b=v ...]\n\n"
       "A laboratory for denoising diffusion models: train, sample, measure, compare.\n\n{}\n"
-      "  ddpm train -c digits.json training.steps=2000\n"
-      "  ddpm ablate table2 --out runs/table2\n"
-      "  ddpm report runs/table2\n\n{}\n",
+      "  ddpm train --steps 2000 model.base_channels=32\n"
+      "  ddpm ablate table2_digits\n"
+      "  ddpm report runs/table2_digits\n\n{}\n",
       styled("Usage:", Style::kBold, color), styled("Examples:", Style::kBold, color),
       styled("Commands:", Style::kBold, color));
   for (const Command* command : commands())

@@ -26,7 +26,8 @@ Session::Session(const OutputOptions& output, const std::string& progress_mode_n
 }
 
 void bind_progress(CommandLine& line, std::string& mode) {
-  line.choice("--progress", mode, {"auto", "bar", "plain", "json", "none"}, "progress on stderr");
+  line.choice("--progress", mode, {"auto", "bar", "plain", "json", "none"}, "MODE",
+              "progress on stderr");
 }
 
 void print_json(const nlohmann::ordered_json& json) {

@@ -84,8 +84,8 @@ CommandLine::CommandLine(const CommandHelp& help)
   flag("-q,--quiet", output_.quiet, "errors only");
   parser_->app.add_flag("-v,--verbose", output_.verbose);
   options_.push_back({"-v,--verbose", "", "show details"});
-  choice("--color", output_.color, {"auto", "always", "never"},
-         "colours; NO_COLOR in the environment is honoured");
+  choice("--color", output_.color, {"auto", "always", "never"}, "WHEN",
+         "colours; auto: on a terminal, unless NO_COLOR is set");
 }
 
 CommandLine::~CommandLine() = default;
@@ -102,7 +102,8 @@ void CommandLine::text(const std::string& names, std::string& value, const std::
 }
 
 void CommandLine::choice(const std::string& names, std::string& value,
-                         const std::vector<std::string>& choices, const std::string& help) {
+                         const std::vector<std::string>& choices, const std::string& metavar,
+                         const std::string& help) {
   const auto check = [choices](const std::string& given) {
     if (std::find(choices.begin(), choices.end(), given) != choices.end()) return std::string();
     return fmt::format("must be one of {}, found '{}'.{}", fmt::join(choices, ", "), given,
@@ -110,7 +111,7 @@ void CommandLine::choice(const std::string& names, std::string& value,
   };
   parser_->app.add_option(names, value)->check(check)->take_last();
   options_.push_back(
-      {names, "", with_default(help, value, fmt::format("{}", fmt::join(choices, ", ")))});
+      {names, metavar, with_default(help, value, fmt::format("{}", fmt::join(choices, ", ")))});
 }
 
 void CommandLine::integer(const std::string& names, int64_t& value, int64_t min, int64_t max,

@@ -53,7 +53,7 @@ class CommandLine {
   void text(const std::string& names, std::string& value, const std::string& metavar,
             const std::string& help);
   void choice(const std::string& names, std::string& value, const std::vector<std::string>& choices,
-              const std::string& help);
+              const std::string& metavar, const std::string& help);
   void integer(const std::string& names, int64_t& value, int64_t min, int64_t max,
                const std::string& metavar, const std::string& help);
   // --name alone means `implied`; a value must be joined to it: --name=value.

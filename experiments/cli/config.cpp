@@ -81,7 +81,8 @@ const Command kConfigCheckCommand = {
      "[options] [a.b=v ...]",
      "Checks a configuration and prints its hash. All errors are reported at once, each with its "
      "place; no data is read.",
-     {"ddpm config check -c digits.json", "ddpm config check -c digits.json model.channels=64"}},
+     {"ddpm config check -c digits.json",
+      "ddpm config check -c digits.json model.base_channels=64"}},
     [](CommandLine& line) -> std::function<int()> {
       auto options = std::make_shared<ConfigOptions>();
       options->bind(line);

@@ -62,8 +62,8 @@ const Command kDataListCommand = {
 const Command kDataInspectCommand = {
     {"data inspect",
      "[NAME] [options] [data.key=v ...]",
-     "Loads a data set and prints what is in it: counts, ranges, means, classes and the SHA-256 of "
-     "what was read. A wrong data set is best noticed here, before it is trained on.",
+     "Loads a data set and prints what is in it. Counts, ranges, means, classes and the SHA-256 of "
+     "what was read: a wrong data set is best noticed here, before it is trained on.",
      {"ddpm data inspect digits", "ddpm data inspect cifar10 data.path=cifar-10-batches-bin",
       "ddpm data inspect --config experiment.json"}},
     [](CommandLine& line) -> std::function<int()> {

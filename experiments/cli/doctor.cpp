@@ -75,15 +75,22 @@ Json library_versions() {
           {"OpenSSL", OpenSSL_version(OPENSSL_VERSION_STRING)}};
 }
 
-// Loads each data set with its default settings; "path" is what most of them need.
+// Loads each data set that needs no settings.
 Json datasets_found() {
   Json found = Json::object();
   for (const std::string& name : datasets().names()) {
+    std::unique_ptr<DataSource> source;
     try {
-      const Dataset dataset = datasets().make(name)->load();
+      source = datasets().make(name);
+    } catch (const UserError&) {
+      found[name] = fmt::format("needs settings: see 'ddpm data inspect {}'", name);
+      continue;
+    }
+    try {
+      const Dataset dataset = source->load();
       found[name] = fmt::format("{} + {} images", dataset.train.count, dataset.test.count);
     } catch (const UserError& error) {
-      found[name] = fmt::format("not found: {}", error.what());
+      found[name] = error.what();
     }
   }
   return found;
@@ -119,13 +126,13 @@ void print_value(const std::string& name, const Json& value) {
     return;
   }
   if (value.is_array()) {
-    fmt::print("{:<24} {}\n", name, fmt::join(value.get<std::vector<std::string>>(), " "));
+    fmt::print("{:<26} {}\n", name, fmt::join(value.get<std::vector<std::string>>(), " "));
     return;
   }
   std::istringstream lines(value.is_string() ? value.get<std::string>() : value.dump());
   std::string label = name;
   for (std::string line; std::getline(lines, line); label.clear())
-    fmt::print("{:<24} {}\n", label, line);
+    fmt::print("{:<26} {}\n", label, line);
 }
 
 int run_doctor(const OutputOptions& output) {
@@ -143,9 +150,9 @@ int run_doctor(const OutputOptions& output) {
 const Command kDoctorCommand = {
     {"doctor",
      "[options]",
-     "Prints the facts about this build and this machine that a bug report needs: processor, "
-     "threads, the convolution algorithms chosen, libraries, disk, the data sets that are found. "
-     "It changes nothing.",
+     "Prints what a bug report needs to know about this build and this machine. That is: "
+     "processor, "
+     "threads, the convolution algorithms chosen, libraries, disk, and the data sets found.",
      {"ddpm doctor", "ddpm doctor --json > doctor.json"}},
     [](CommandLine& line) -> std::function<int()> {
       return [&line] { return run_doctor(line.output()); };

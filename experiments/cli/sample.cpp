@@ -36,7 +36,7 @@ const Command kSampleCommand = {
      "for every count and batch size.",
      {"ddpm sample runs/cosine --out grid.png",
       "ddpm sample runs/cosine --out samples --count 50000 --seed 1",
-      "ddpm sample runs/cosine --out ddim.png sampling.sampler=ddim sampling.sampler.steps=50"},
+      "ddpm sample runs/cosine --out ddim.png sampling.sampler.name=ddim"},
      "PATH ending in .png: one grid; any other PATH: a folder of single images"},
     [](CommandLine& line) -> std::function<int()> {
       auto options = std::make_shared<SampleOptions>();

@@ -94,7 +94,7 @@ const Command kTrainCommand = {
      "Trains a model and prints its run folder. The configuration is the defaults, then --config, "
      "then what the command line sets; 'ddpm config show' lists all keys. The first Ctrl-C saves a "
      "checkpoint and stops; a resumed run ends with the same bits as one that never stopped.",
-     {"ddpm train --steps 2000 data=digits model.channels=32",
+     {"ddpm train --steps 2000 model.base_channels=32 model.channel_multipliers=[1,2]",
       "ddpm train -c cifar10.json diffusion.schedule=cosine --out runs/cosine",
       "ddpm train --resume=runs/cosine training.steps=100000"},
      "a run folder: config.json, run.json, metrics.jsonl, result.json, run.log, checkpoints/, "

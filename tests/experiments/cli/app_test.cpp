@@ -51,13 +51,14 @@ TEST(App, UsageErrors) {
   expect_usage_error({"data"}, "'ddpm data' needs one of: list, inspect");
   expect_usage_error({"report"}, "FOLDER is missing. See 'ddpm report --help'");
   expect_usage_error({"eval", "--progress", "no", "x"},
-                     "option --progress must be one of auto, bar, plain, json, none, found 'no'.");
+                     "option --progress must be one of auto, bar, plain, json, none, found 'no'. "
+                     "Did you mean 'none'?");
 }
 
 TEST(App, ConfigurationErrors) {
   expect_usage_error({"config", "check", "optimizer.lerning_rate=1"},
-                     "--set optimizer.lerning_rate=1: unknown key 'optimizer.lerning_rate'. "
-                     "Did you mean 'optimizer.learning_rate'?");
+                     "unknown key 'optimizer.lerning_rate' (from --set optimizer.lerning_rate=1). "
+                     "Did you mean 'learning_rate'?");
   expect_usage_error({"data", "inspect", "digit"},
                      "unknown data set 'digit'; known: digits, fashion-mnist, mnist, idx, cifar10, "
                      "gaussian_mixture. Did you mean 'digits'?");
@@ -92,6 +93,27 @@ TEST(App, HelpIsOnStandardOutput) {
     arguments.insert(arguments.begin(), "help");
     EXPECT_EQ(run(arguments).out, one.out);
   }
+}
+
+// Examples must not rot: what they set is checked as a configuration.
+TEST(App, ExamplesSetKeysThatExist) {
+  int assignments = 0;
+  for (const char* name : {"train", "sample", "eval", "ablate", "config show", "config check"}) {
+    std::vector<std::string> help = {"help"};
+    std::istringstream words(name);
+    for (std::string word; words >> word;) help.push_back(word);
+    std::istringstream lines(run(help).out);
+    for (std::string text; std::getline(lines, text);) {
+      if (!text.starts_with("  ddpm ")) continue;
+      std::vector<std::string> check = {"config", "check"};
+      std::istringstream tokens(text);
+      for (std::string token; tokens >> token;)
+        if (!token.starts_with("-") && token.find('=') != std::string::npos) check.push_back(token);
+      assignments += static_cast<int>(check.size()) - 2;
+      EXPECT_EQ(run(check).code, kExitOk) << text << "\n" << run(check).err;
+    }
+  }
+  EXPECT_GE(assignments, 6);
 }
 
 TEST(App, WithoutArgumentsSaysHowAndFails) {

@@ -20,7 +20,7 @@ struct Options {
   void bind(CommandLine& line) {
     line.positional("RUN", run, false, "a run");
     line.text("-o,--out", out, "DIR", "the folder");
-    line.choice("--progress", mode, {"auto", "bar", "none"}, "how");
+    line.choice("--progress", mode, {"auto", "bar", "none"}, "MODE", "how");
     line.integer("--count", count, 1, 100, "N", "how many");
     line.optional_text("--resume", resume, "latest", "DIR", "go on");
     line.flag("-n,--dry-run", dry_run, "write nothing");
@@ -161,7 +161,7 @@ Arguments:
 
 Options:
   -o, --out DIR               the folder [default: here]
-      --progress              how [default: auto; auto, bar, none]
+      --progress MODE         how [default: auto; auto, bar, none]
       --count N               how many [default: 4; 1..100]
       --resume[=latest|DIR]   go on
   -n, --dry-run               write nothing
@@ -171,8 +171,8 @@ Options:
       --json                  print the result as JSON
   -q, --quiet                 errors only
   -v, --verbose               show details
-      --color                 colours; NO_COLOR in the environment is honoured [default: auto; auto,
-                              always, never]
+      --color WHEN            colours; auto: on a terminal, unless NO_COLOR is set [default:
+                              auto; auto, always, never]
 
 Exit codes:
   0 success; 1 the run failed; 2 wrong usage or configuration; 3 training diverged;

@@ -18,17 +18,17 @@ ProgressState half_way() {
 }
 
 TEST(ProgressLine, LooksLikeTqdm) {
-  EXPECT_EQ(progress_line(half_way(), 83, Bar::kAscii),
+  EXPECT_EQ(progress_line(half_way(), 82, Bar::kAscii),
             "train  42%|####      | 4200/10000 [01:23<01:55, 50.4it/s, loss=0.0312, lr=2.0e-04]");
 }
 
 TEST(ProgressLine, BlocksShowEighths) {
   ProgressState state = half_way();
   state.done = 4250;  // 4.25 of 10 columns
-  const std::string line = progress_line(state, 83, Bar::kBlocks);
+  const std::string line = progress_line(state, 82, Bar::kBlocks);
   EXPECT_NE(line.find("|████▎     |"), std::string::npos) << line;
   state.done = 10000;
-  EXPECT_NE(progress_line(state, 83, Bar::kBlocks).find("|██████████|"), std::string::npos);
+  EXPECT_NE(progress_line(state, 82, Bar::kBlocks).find("|██████████|"), std::string::npos);
 }
 
 TEST(ProgressLine, NeverWiderThanTheTerminal) {
