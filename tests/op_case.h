@@ -33,7 +33,7 @@ struct OpCase {
   std::function<Tensor(const Tensors&)> reference = {};
   double grad_tolerance = 1e-6;  // f64 against central differences, absolute, for values near 1
   double f32_tolerance = 2e-5;   // f32 against f64, relative to the largest element
-  std::vector<Shape> bench_shapes = {};  // realistic sizes for the benchmark; empty: `inputs`
+  std::vector<Shape> bench_shapes = {};  // realistic sizes for the benchmark; empty: not timed
   double bench_flops = 0;                // per forward call at those sizes; 0: report bytes
 };
 

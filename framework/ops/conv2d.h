@@ -1,7 +1,7 @@
 // 2-D convolution in NHWC with KRSC weights.
 //
-//   y[n, p, q, k] = bias[k] + sum_{r, s, c} x[n, p * stride + r - pad_top, q * stride + s - pad_left, c]
-//                                           * weight[k, r, s, c]
+//   y[n, p, q, k] = bias[k] + sum_{r, s, c} x[n, i, j, c] * weight[k, r, s, c]
+//   with i = p * stride + r - pad_top and j = q * stride + s - pad_left
 //
 // Padding is given per side: TensorFlow's 'SAME' at stride 2 on even extents pads (0, 1), which a
 // symmetric padding cannot express and which the DDPM network needs. Forward, data gradient and
