@@ -77,7 +77,7 @@ const Command* find_command(Arguments& arguments) {
 
 int run_command(Arguments arguments) {
   if (arguments.empty()) {
-    fmt::print(stderr, "{}", overview(wants_color("auto", stderr)));
+    std::fputs(overview(wants_color("auto", stderr)).c_str(), stderr);
     return kExitUsage;
   }
   const bool color = wants_color("auto", stdout);
@@ -103,9 +103,10 @@ int run_command(Arguments arguments) {
   return run();
 }
 
+// Not fmt::print, which throws when stderr is closed.
 void print_error(std::string_view message) {
-  fmt::print(stderr, "ddpm: {} {}\n", styled("error:", Style::kRed, wants_color("auto", stderr)),
-             message);
+  const std::string error = styled("error:", Style::kRed, wants_color("auto", stderr));
+  std::fputs(fmt::format("ddpm: {} {}\n", error, message).c_str(), stderr);
 }
 
 }  // namespace

@@ -25,6 +25,11 @@ Session::Session(const OutputOptions& output, const std::string& progress_mode_n
   open_log(output.verbosity(), wants_color(output.color, stderr), &progress);
 }
 
+Session::~Session() {
+  progress.end();  // after an exception the line is still there
+  close_log();
+}
+
 void bind_progress(CommandLine& line, std::string& mode) {
   line.choice("--progress", mode, {"auto", "bar", "plain", "json", "none"}, "MODE",
               "progress on stderr");

@@ -37,7 +37,7 @@ struct ConfigOptions {
 class Session {
  public:
   Session(const OutputOptions& output, const std::string& progress_mode);
-  ~Session() { close_log(); }
+  ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 

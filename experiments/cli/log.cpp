@@ -19,8 +19,8 @@ class TerminalSink final : public spdlog::sinks::base_sink<std::mutex> {
  private:
   void sink_it_(const spdlog::details::log_msg& message) override {
     const auto write = [&] {
-      fmt::print(stderr, "ddpm: {}{}\n", prefix(message.level),
-                 std::string_view(message.payload.data(), message.payload.size()));
+      const std::string_view text(message.payload.data(), message.payload.size());
+      std::fputs(fmt::format("ddpm: {}{}\n", prefix(message.level), text).c_str(), stderr);
     };
     progress_ ? progress_->interrupt(write) : write();
   }

@@ -135,17 +135,20 @@ void Progress::end() {
   const std::lock_guard lock(mutex_);
   if (!running_) return;
   paint(clock_());
-  if (mode_ == ProgressMode::kBar) fmt::print(stream_, "\n");
+  if (mode_ == ProgressMode::kBar) write("\n");
   running_ = false;
 }
 
-void Progress::interrupt(const std::function<void()>& write) {
+void Progress::interrupt(const std::function<void()>& message) {
   const std::lock_guard lock(mutex_);
   const bool visible = running_ && mode_ == ProgressMode::kBar;
-  if (visible) fmt::print(stream_, "\r\x1b[K");
-  write();
+  if (visible) write("\r\x1b[K");
+  message();
   if (visible) paint(clock_());
 }
+
+// Whoever closes stderr loses the progress, not the run: fmt::print would throw.
+void Progress::write(const std::string& text) { std::fputs(text.c_str(), stream_); }
 
 void Progress::paint(double now) {
   painted_ = now;
@@ -160,13 +163,11 @@ void Progress::paint(double now) {
     case ProgressMode::kBar: {
       static const Bar bar = locale_is_utf8() ? Bar::kBlocks : Bar::kAscii;
       // The last column stays free: some terminals wrap when it is written.
-      fmt::print(stream_, "\r{}\x1b[K", progress_line(state_, terminal_width(stream_) - 1, bar));
+      write(fmt::format("\r{}\x1b[K", progress_line(state_, terminal_width(stream_) - 1, bar)));
       break;
     }
-    case ProgressMode::kPlain:
-      fmt::print(stream_, "{}\n", progress_line(state_, 1000, Bar::kNone));
-      break;
-    case ProgressMode::kJson: fmt::print(stream_, "{}\n", progress_json(state_)); break;
+    case ProgressMode::kPlain: write(progress_line(state_, 1000, Bar::kNone) + "\n"); break;
+    case ProgressMode::kJson: write(progress_json(state_) + "\n"); break;
     case ProgressMode::kNone: break;
   }
   std::fflush(stream_);

@@ -57,13 +57,14 @@ class Progress final : public ProgressSink {
   void update(int64_t done, const std::vector<ProgressField>& fields) override;
   void end() override;
 
-  // Runs `write` with the line out of its way: for messages on the same terminal.
-  void interrupt(const std::function<void()>& write);
+  // Runs `message` with the line out of its way: for what else is written to the terminal.
+  void interrupt(const std::function<void()>& message);
 
   static double steady_seconds();
 
  private:
   void paint(double now);
+  void write(const std::string& text);
 
   const ProgressMode mode_;
   std::FILE* const stream_;
