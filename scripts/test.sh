@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what is missing, builds everything and runs all tests; the summary comes last.
 #
-#   scripts/test.sh [options of ctest]      # e.g. -R diffusion_tests, or -L slow
+#   scripts/test.sh [options of ctest]      # e.g. -R diffusion_tests
 #
 # PRESET=asan scripts/test.sh takes another preset of CMakePresets.json.
 set -euo pipefail
