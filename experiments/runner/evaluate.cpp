@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "diffusion/likelihood.h"
+#include "experiments/metrics/metrics.h"
 #include "experiments/runner/build_info.h"
 #include "experiments/runner/interrupt.h"
 #include "experiments/runner/result.h"
@@ -90,6 +91,7 @@ class Evaluation {
   explicit Evaluation(const EvaluateRequest& request)
       : progress_(request.progress),
         run_(request.run, request.checkpoint, request.overrides),
+        extractor_(find_extractor()),
         result_(run_.folder.read_json("result.json")) {}
 
   RunStatus execute() {
@@ -172,18 +174,62 @@ class Evaluation {
 
   void add_samples(const EvaluationOptions& options) {
     const SamplingOptions& sampling = run_.config->sampling;
+    const Shape& image = run_.model->image_shape;
     const std::vector<float> samples =
         draw_samples(*run_.model, *run_.config->sampler, run_.config->seed, 0, options.samples,
                      sampling.batch_size, progress_);
     const int64_t shown = std::min(sampling.count, options.samples);
-    const std::vector<float> grid(samples.begin(),
-                                  samples.begin() + shown * run_.model->image_shape.numel());
-    write_grid(run_.folder.sample_grid(run_.info.step, sampling.weights), grid,
-               run_.model->image_shape, run_.dataset.levels);
+    write_grid(run_.folder.sample_grid(run_.info.step, sampling.weights),
+               {samples.begin(), samples.begin() + shown * image.numel()}, image,
+               run_.dataset.levels);
+
+    const SampleRange range = sample_range(samples, value_bound(run_.dataset));
+    record(metric_values(range), {{"n_gen", options.samples}});
+    if (range.diverged()) {
+      status_ = RunStatus::kDiverged;
+      result_["status"] = name_of(status_);
+      result_["reason"] = fmt::format(
+          "the samples leave the range of the data: {:.1f} % of the values lie beyond {} times its "
+          "bound, from {:.3g} to {:.3g}",
+          100 * range.far_outside, kDivergedReach, range.min, range.max);
+      result_["diverged_at_step"] = run_.info.step;
+      return;
+    }
+    if (!extractor_) return;
+    const FeatureDistances::Result distances =
+        FeatureDistances(*extractor_, run_.dataset).measure(samples);
+    record(metric_values(distances), {{"n_gen", distances.sample_count},
+                                      {"n_ref", distances.reference_count},
+                                      {"reference", distances.reference},
+                                      {"extractor", distances.extractor},
+                                      {"weights_sha256", distances.weights_sha256},
+                                      {"resize", "none"}});
+  }
+
+  void record(const MetricValues& values, const Json& about) {
+    for (const auto& [name, value] : values) {
+      result_["metrics"][name] = finite_or_null(value);
+      result_["metric_info"][name] = about;
+      if (const Metric* metric = find_metric(name); metric && !metric->better.empty())
+        result_["metric_info"][name]["better"] = metric->better;
+    }
+  }
+
+  // The extractor that the configuration names, or the one shipped for the data, or none.
+  std::unique_ptr<FeatureExtractor> find_extractor() const {
+    const EvaluationOptions& options = run_.config->evaluation;
+    const Device device = run_.model->process.device();
+    if (options.samples == 0) return nullptr;
+    if (options.extractor.empty())
+      return shipped_extractor(run_.dataset.name, run_.dataset.image_shape, device);
+    auto extractor = std::make_unique<FeatureExtractor>(Hdf5Reader(options.extractor), device);
+    extractor->check_dataset(run_.dataset);
+    return extractor;
   }
 
   ProgressSink* progress_;
   LoadedRun run_;
+  std::unique_ptr<FeatureExtractor> extractor_;  // null: only ranges are measured
   Json result_;
   RunStatus status_ = RunStatus::kCompleted;
 };

@@ -49,10 +49,8 @@ class Study {
 
   // The result of a cell that is finished under this very configuration, else null.
   Json finished(const Cell& cell) const {
-    const std::string path = cell.folder + "/result.json";
-    if (!fs::exists(path)) return nullptr;
-    const Json result = Json::parse(read_text_file(path), nullptr, false);
-    if (!result.is_object() || result.value("config_hash", "") != config_hash(cell.resolved))
+    const Json result = read_result(cell);
+    if (result.is_null() || result.value("config_hash", "") != config_hash(cell.resolved))
       return nullptr;
     const std::string status = result.value("status", "");
     const bool done =
@@ -157,29 +155,40 @@ class Study {
     return RunFolder::open(cell.folder).read_json("config.json") == cell.resolved;
   }
 
-  void record_failure(const Cell& cell, const std::string& reason) const {
-    std::error_code ignored;
-    fs::create_directories(cell.folder, ignored);
+  void record_failure(const Cell& cell, const std::string& reason) {
     const std::string path = cell.folder + "/result.json";
-    Json result = fs::exists(path) ? Json::parse(read_text_file(path), nullptr, false) : Json();
-    if (!result.is_object())
+    Json result = read_result(cell);
+    if (result.is_null())
       result = {{"schema", "ddpm.result/1"}, {"study", file_.name},
                 {"variant", cell.variant},   {"seed", cell.seed},
                 {"config", cell.resolved},   {"config_hash", config_hash(cell.resolved)},
                 {"metrics", Json::object()}};
     result["status"] = name_of(RunStatus::kFailed);
     result["reason"] = reason;
-    write_file_atomically(path, result.dump(2) + "\n");
+    failures_[cell.folder] = result;
+    try {
+      fs::create_directories(cell.folder);
+      write_file_atomically(path, result.dump(2) + "\n");
+    } catch (const std::exception&) {
+      // The folder may be what failed; results.jsonl has the failure all the same.
+    }
+  }
+
+  Json read_result(const Cell& cell) const {
+    if (const auto failure = failures_.find(cell.folder); failure != failures_.end())
+      return failure->second;
+    const std::string path = cell.folder + "/result.json";
+    if (!fs::exists(path)) return nullptr;
+    Json result = Json::parse(read_text_file(path), nullptr, false);
+    return result.is_object() ? result : Json(nullptr);
   }
 
   void write_results() const {
     std::string lines;
     Json results = Json::array();
     for (const Cell& cell : cells_) {
-      const std::string path = cell.folder + "/result.json";
-      if (!fs::exists(path)) continue;
-      Json result = Json::parse(read_text_file(path), nullptr, false);
-      if (!result.is_object()) continue;
+      Json result = read_result(cell);
+      if (result.is_null()) continue;
       lines += dump_line(result) + "\n";
       results.push_back(std::move(result));
     }
@@ -236,6 +245,7 @@ class Study {
   StudyFile file_;
   std::string folder_;
   std::vector<Cell> cells_;
+  std::map<std::string, Json> failures_;  // by folder, of this process
 };
 
 }  // namespace

@@ -32,8 +32,9 @@ constexpr const char* kStudy = R"({
   "seeds": [0, 1],
   "variants": [
     {"name": "simple", "label": "L_simple", "paper": {"FID": "3.17"}},
-    {"name": "wild", "set": {"optimizer.learning_rate": 10, "optimizer.grad_clip": 0,
-                             "training.steps": 400}}
+    {"name": "wild", "set": {"diffusion.loss": "variational", "diffusion.variance": "learned",
+                             "optimizer.learning_rate": 10, "optimizer.grad_clip": 0,
+                             "training.steps": 60}}
   ],
   "columns": ["nll_test", "loss_final"]
 })";
