@@ -269,6 +269,18 @@ Hdf5Reader::Hdf5Reader(std::string path) : path_(std::move(path)) {
   check(file_ >= 0, "open the file");
 }
 
+Hdf5Reader::Hdf5Reader(std::string name, std::span<const std::byte> image)
+    : path_(std::move(name)) {
+  silence();
+  const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+  H5Pset_fapl_core(access, /*increment=*/size_t{1} << 16, /*backing_store=*/false);
+  // HDF5 copies the image; its signature is not const for the sake of callbacks we do not set.
+  H5Pset_file_image(access, const_cast<std::byte*>(image.data()), image.size());
+  file_ = H5Fopen(path_.c_str(), H5F_ACC_RDONLY, access);
+  check(file_ >= 0, "open the file in memory");
+}
+
 Hdf5Reader::~Hdf5Reader() {
   if (file_ >= 0) H5Fclose(file_);
 }

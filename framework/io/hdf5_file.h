@@ -66,6 +66,8 @@ struct Hdf5Array {
 class Hdf5Reader {
  public:
   explicit Hdf5Reader(std::string path);
+  // The bytes of a file in memory, which are copied; `name` is what messages call them.
+  Hdf5Reader(std::string name, std::span<const std::byte> image);
   ~Hdf5Reader();
   Hdf5Reader(const Hdf5Reader&) = delete;
   Hdf5Reader& operator=(const Hdf5Reader&) = delete;

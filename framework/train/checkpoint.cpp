@@ -19,35 +19,6 @@ constexpr int64_t kFormatVersion = 1;
 
 std::string decay_group(double decay) { return fmt::format("/ema/{}", decay); }
 
-void write_tree(Hdf5Writer& file, const std::string& group, const Parameters& parameters,
-                const Tensor& flat) {
-  file.group(group);
-  std::vector<std::byte> host;
-  for (const Parameters::Slot& slot : parameters.slots()) {
-    const Tensor values = Parameters::part(flat, slot);
-    host.resize(values.bytes());
-    values.copy_to_host(host.data());
-    file.array(group + "/" + slot.path, slot.shape, values.dtype(), host.data());
-  }
-}
-
-void read_tree(const Hdf5Reader& file, const std::string& group, const Parameters& parameters,
-               const Tensor& flat) {
-  std::set<std::string> unread;
-  for (const std::string& path : file.arrays(group)) unread.insert(path);
-  std::vector<std::byte> host;
-  for (const Parameters::Slot& slot : parameters.slots()) {
-    const std::string path = group + "/" + slot.path;
-    Tensor values = Parameters::part(flat, slot);
-    host.resize(values.bytes());
-    file.read(path, slot.shape, values.dtype(), host.data());
-    values.copy_from_host(host.data());
-    unread.erase(path);
-  }
-  DDPM_CHECK(unread.empty(), "{}: '{}' belongs to another model: this one has no such parameter",
-             file.path(), *unread.begin());
-}
-
 CheckpointInfo read_info(const Hdf5Reader& file) {
   DDPM_CHECK(file.has_attribute("/", "format") && file.string("/", "format") == kFormat,
              "{}: not a ddpm checkpoint (its attribute 'format' is not '{}')", file.path(),
@@ -73,6 +44,35 @@ CheckpointInfo read_info(const Hdf5Reader& file) {
 
 }  // namespace
 
+void write_parameters(Hdf5Writer& file, const std::string& group, const Parameters& parameters,
+                      const Tensor& flat) {
+  file.group(group);
+  std::vector<std::byte> host;
+  for (const Parameters::Slot& slot : parameters.slots()) {
+    const Tensor values = Parameters::part(flat, slot);
+    host.resize(values.bytes());
+    values.copy_to_host(host.data());
+    file.array(group + "/" + slot.path, slot.shape, values.dtype(), host.data());
+  }
+}
+
+void read_parameters(const Hdf5Reader& file, const std::string& group, const Parameters& parameters,
+                     const Tensor& flat) {
+  std::set<std::string> unread;
+  for (const std::string& path : file.arrays(group)) unread.insert(path);
+  std::vector<std::byte> host;
+  for (const Parameters::Slot& slot : parameters.slots()) {
+    const std::string path = group + "/" + slot.path;
+    Tensor values = Parameters::part(flat, slot);
+    host.resize(values.bytes());
+    file.read(path, slot.shape, values.dtype(), host.data());
+    values.copy_from_host(host.data());
+    unread.erase(path);
+  }
+  DDPM_CHECK(unread.empty(), "{}: '{}' belongs to another model: this one has no such parameter",
+             file.path(), *unread.begin());
+}
+
 void save_checkpoint(const std::string& path, const CheckpointInfo& info,
                      const Parameters& parameters) {
   DDPM_ASSERT(info.average_decay.size() == parameters.averages.size(), "{} decays, {} averages",
@@ -88,15 +88,15 @@ void save_checkpoint(const std::string& path, const CheckpointInfo& info,
   file.set_string("/", "config_hash", info.config_hash);
   file.set_string("/", "dtype", name_of(parameters.master.dtype()));
   file.set_integer("/", "parameter_count", parameters.count());
-  write_tree(file, "/params", parameters, parameters.master);
+  write_parameters(file, "/params", parameters, parameters.master);
   file.group("/ema");
   for (size_t i = 0; i < info.average_decay.size(); ++i) {
     const std::string group = decay_group(info.average_decay[i]);
-    write_tree(file, group, parameters, parameters.averages[i]);
+    write_parameters(file, group, parameters, parameters.averages[i]);
     file.set_number(group, "decay", info.average_decay[i]);
   }
-  write_tree(file, "/optimizer/m", parameters, parameters.moment1);
-  write_tree(file, "/optimizer/v", parameters, parameters.moment2);
+  write_parameters(file, "/optimizer/m", parameters, parameters.moment1);
+  write_parameters(file, "/optimizer/v", parameters, parameters.moment2);
   file.group("/rng");
   file.set_string("/rng", "algorithm", "philox4x32-10");
   file.set_integer("/rng", "seed", static_cast<int64_t>(info.seed));
@@ -115,11 +115,11 @@ CheckpointInfo load_checkpoint(const std::string& path, Parameters& parameters) 
   DDPM_CHECK(info.average_decay.size() == parameters.averages.size(),
              "{}: holds {} running averages, the configuration asks for {}", path,
              info.average_decay.size(), parameters.averages.size());
-  read_tree(file, "/params", parameters, parameters.master);
+  read_parameters(file, "/params", parameters, parameters.master);
   for (size_t i = 0; i < parameters.averages.size(); ++i)
-    read_tree(file, decay_group(info.average_decay[i]), parameters, parameters.averages[i]);
-  read_tree(file, "/optimizer/m", parameters, parameters.moment1);
-  read_tree(file, "/optimizer/v", parameters, parameters.moment2);
+    read_parameters(file, decay_group(info.average_decay[i]), parameters, parameters.averages[i]);
+  read_parameters(file, "/optimizer/m", parameters, parameters.moment1);
+  read_parameters(file, "/optimizer/v", parameters, parameters.moment2);
   return info;
 }
 
@@ -135,8 +135,8 @@ CheckpointInfo load_weights(const std::string& path, const std::string& weights,
   const auto found = std::find(names.begin(), names.end(), weights);
   DDPM_CHECK(found != names.end(), "{}: no weights '{}'; it holds: {}", path, weights,
              fmt::join(names, ", "));
-  read_tree(file, groups[static_cast<size_t>(found - names.begin())], parameters,
-            parameters.master);
+  read_parameters(file, groups[static_cast<size_t>(found - names.begin())], parameters,
+                  parameters.master);
   return info;
 }
 

@@ -20,6 +20,16 @@
 
 namespace ddpm {
 
+class Hdf5Reader;
+class Hdf5Writer;
+
+// The parts of a flat buffer as arrays <group>/<path>. Reading checks that paths and shapes are
+// exactly those of the parameters.
+void write_parameters(Hdf5Writer& file, const std::string& group, const Parameters& parameters,
+                      const Tensor& flat);
+void read_parameters(const Hdf5Reader& file, const std::string& group, const Parameters& parameters,
+                     const Tensor& flat);
+
 struct CheckpointInfo {
   int64_t step = 0, images_seen = 0;
   uint64_t seed = 0;

@@ -266,6 +266,16 @@ TEST_F(Hdf5, EveryFlippedBitOfAnArrayIsReported) {
   }
 }
 
+TEST_F(Hdf5, AnImageInMemoryReadsLikeItsFile) {
+  write_sample(path("f.h5"));
+  const std::vector<std::byte> bytes = read_binary_file(path("f.h5"));
+  const Hdf5Reader file(path("f.h5")), image("shipped", bytes);
+  EXPECT_EQ(image.arrays(), file.arrays());
+  EXPECT_EQ(image.read<float>("/params/unet/z_first/weight", {4, 3}), iota<float>(12));
+  EXPECT_THAT(error_of([&] { Hdf5Reader("damaged", std::span(bytes).first(100)); }),
+              HasSubstr("'damaged': cannot open the file in memory"));
+}
+
 TEST_F(Hdf5, ATruncatedFileIsRefusedAtEveryLength) {
   write_sample(path("f.h5"));
   const std::vector<std::byte> good = read_binary_file(path("f.h5"));
