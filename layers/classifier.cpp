@@ -7,7 +7,7 @@ namespace {
 
 std::vector<Classifier::Stage> build_stages(const Scope& scope, const ClassifierOptions& options,
                                             const Shape& image) {
-  const size_t halvings = options.channels.size() - 1;
+  const size_t halvings = options.channels.size() - (options.first_stride == 1 ? 1 : 0);
   const int64_t divisor = int64_t{1} << halvings;
   DDPM_CHECK(image[0] % divisor == 0 && image[1] % divisor == 0,
              "classifier: {} stages halve images {} times, {}x{} cannot be divided by {}",
@@ -16,7 +16,7 @@ std::vector<Classifier::Stage> build_stages(const Scope& scope, const Classifier
   int64_t in = image[2];
   for (const int64_t out : options.channels) {
     const Scope at = scope / fmt::format("stage_{}", stages.size());
-    const int stride = stages.empty() ? 1 : 2;
+    const int stride = stages.empty() ? static_cast<int>(options.first_stride) : 2;
     stages.push_back({{at / "conv", in, out, /*init_scale=*/1, stride}, {at / "norm", out}});
     in = out;
   }
@@ -28,6 +28,7 @@ std::vector<Classifier::Stage> build_stages(const Scope& scope, const Classifier
 ClassifierOptions::ClassifierOptions(const Config& config) {
   channels = config.integers("channels", channels, 4, 4096,
                              "of each stage; the last is the dimension of the features");
+  first_stride = config.integer("first_stride", first_stride, 1, 2, "of the first convolution");
   constexpr size_t kMaxStages = 12;
   if (channels.empty() || channels.size() > kMaxStages) {
     config.error("channels",

@@ -1,7 +1,7 @@
 // A small convolutional classifier of images. What its last stage sees, averaged over positions, is
 // the feature space of the Frechet and kernel distances (experiments/metrics).
 //
-//   h = silu(norm(conv3x3(h)))  per stage; every stage but the first halves the resolution
+//   h = silu(norm(conv3x3(h)))  per stage; each halves the resolution, the first if asked to
 //   features = spatial mean of h;  logits = dense(features)
 #pragma once
 
@@ -14,6 +14,7 @@ namespace ddpm {
 
 struct ClassifierOptions {
   std::vector<int64_t> channels = {32, 64, 64};  // of each stage; the last is the feature dimension
+  int64_t first_stride = 1;                      // 2 is four times cheaper
 
   ClassifierOptions() = default;
   explicit ClassifierOptions(const Config& config);
