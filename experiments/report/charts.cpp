@@ -146,7 +146,10 @@ std::vector<Chart> rate_distortion_charts(const StudyFiles& study) {
       for (const Json& bound : at(likelihood, "bounds")) {
         const std::string variance = text_at(bound, "variance");
         const std::vector<double> terms = numbers(at(bound, "terms"));
-        if (terms.empty() || terms.size() != rmse.size()) continue;
+        // One term that was never evaluated leaves every later rate unknown.
+        const bool complete = std::all_of(terms.begin(), terms.end(),
+                                          [](double term) { return std::isfinite(term); });
+        if (!complete || terms.size() != rmse.size()) continue;
         Chart& c = charts.get(split + "/" + variance, [&] {
           return Chart{
               fmt::format("Rate and distortion, {} split, {} variance", split, variance),
@@ -156,11 +159,10 @@ std::vector<Chart> rate_distortion_charts(const StudyFiles& study) {
         });
         // x_t is known once the prior and L_s for all s > t are sent.
         double rate = number_at(likelihood, "prior");
+        if (!std::isfinite(rate)) continue;
         Points points;
         for (size_t t = terms.size(); t-- > 0; rate += terms[t])
           if (std::isfinite(rmse[t])) points.emplace_back(rate, rmse[t]);
-        // A term that was never evaluated leaves the rates after it unknown.
-        std::erase_if(points, [](const auto& p) { return !std::isfinite(p.first); });
         add_series(c, study, run, points);
       }
     });

@@ -126,7 +126,13 @@ std::string footer(const StudyFiles& study) {
 
 std::string document(const StudyFiles& study) {
   Page page;
-  page.section("results", "Results", results_table(study));
+  const std::string metrics = metrics_table(study) + measurement_table(study);
+  // Of a single run all metrics are the result.
+  if (study.is_study) {
+    page.section("results", "Results", results_table(study));
+  } else {
+    page.section("metrics", "Metrics", metrics);
+  }
   page.section("runs", "Runs", runs_table(study));
   if (const auto charts = training_charts(study); !charts.empty())
     page.section("training", "Training", page.charts(charts));
@@ -140,7 +146,7 @@ std::string document(const StudyFiles& study) {
     std::ranges::move(rate_distortion_charts(study), std::back_inserter(charts));
     page.section("likelihood", "Likelihood", bounds_table(study) + page.charts(charts));
   }
-  page.section("metrics", "All metrics", metrics_table(study) + measurement_table(study));
+  if (study.is_study) page.section("metrics", "All metrics", metrics);
   page.section("configuration", "Configuration", differences_table(study));
   page.section("environment", "Environment", environment_table(study));
 

@@ -60,7 +60,9 @@ class Table {
 const char* const kNone = "–";
 
 std::string number_text(double value) {
-  return std::isfinite(value) ? fmt::format("{:.5g}", value) : kNone;
+  if (!std::isfinite(value)) return kNone;
+  const bool is_count = std::trunc(value) == value && std::abs(value) < 1e15;
+  return is_count ? fmt::format("{:.0f}", value) : fmt::format("{:.5g}", value);
 }
 
 std::string json_text(const Json& value) {

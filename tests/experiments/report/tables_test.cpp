@@ -31,6 +31,7 @@ TEST(Spread, HasTheDigitsItDeserves) {
   EXPECT_EQ(text(3.0, 1e-9), "3 ± 1.0e-09");
   EXPECT_EQ(text(3.0, 0), "3 ± 0");
   EXPECT_EQ(format_spread(spread_of({2.5})), "2.5");
+  EXPECT_EQ(format_spread(spread_of({651041})), "651041");
   EXPECT_EQ(format_spread(spread_of({})), "–");
 }
 
@@ -53,6 +54,23 @@ TEST(Thin, KeepsShortCurvesAndTheMeanOfLongOnes) {
   EXPECT_EQ(log_thinned[1], points[1]);
   EXPECT_LE(log_thinned.size(), 100U);
   EXPECT_GT(log_thinned.back().first, 950);
+}
+
+TEST(RateDistortion, AddsTermsFromTheLastToTheFirst) {
+  StudyFiles study;
+  study.variants = {"v"};
+  study.runs.resize(1);
+  study.runs[0].variant = study.variants[0];
+  study.runs[0].likelihood = Json::parse(R"({"split": {"test": {
+      "bounds": [{"variance": "fixed_small", "terms": [9, 2, 1]}],
+      "prior": 0.5, "rmse": [1, 10, 60]}}})");
+  const auto charts = rate_distortion_charts(study);
+  ASSERT_EQ(charts.size(), 1U);
+  EXPECT_EQ(charts[0].data["series"][0]["points"],
+            Json::parse("[[0.5, 60.0], [1.5, 10.0], [3.5, 1.0]]"));
+  // Without L_2 the rate of all that follows is not known.
+  study.runs[0].likelihood["split"]["test"]["bounds"][0]["terms"][2] = nullptr;
+  EXPECT_TRUE(rate_distortion_charts(study).empty());
 }
 
 TEST(Html, Escapes) {
