@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 #include <vector>
 
 #include "framework/cpu/parallel.h"
@@ -67,23 +68,18 @@ double fma_slice(int count) {
   return fma_slice_scalar(count);
 }
 
-// FLOP/s of all threads.
+// FLOP/s of all threads, over the time until the last has finished: where another process holds a
+// processor, one thread runs the slices of two, and that must show.
 double probe_fma() {
   constexpr double kSeconds = 0.004;
   const int threads = cpu::thread_count();
-  std::vector<double> rates(static_cast<size_t>(threads));
+  std::vector<double> flops(static_cast<size_t>(threads));
+  const double start = seconds_now();
   cpu::parallel_for(threads, [&](int64_t i) {
-    const double start = seconds_now();
-    double flops = 0, elapsed = 0;
-    while (elapsed < kSeconds) {
-      flops += fma_slice(2000);
-      elapsed = seconds_now() - start;
-    }
-    rates[static_cast<size_t>(i)] = flops / elapsed;
+    const double begin = seconds_now();
+    while (seconds_now() - begin < kSeconds) flops[static_cast<size_t>(i)] += fma_slice(2000);
   });
-  double total = 0;
-  for (double rate : rates) total += rate;
-  return total;
+  return std::accumulate(flops.begin(), flops.end(), 0.0) / (seconds_now() - start);
 }
 
 double& best_probe() {
