@@ -47,8 +47,9 @@ std::string overview(bool color) {
   return text + "\n'ddpm COMMAND --help' says more, exit codes included.\n";
 }
 
-// Takes the command's words off the front of `arguments`; null if they only ask for help.
-const Command* find_command(Arguments& arguments) {
+// Takes the command's words off the front of `arguments`; null if they only ask for help on a
+// group.
+const Command* find_command(Arguments& arguments, bool asks_help) {
   const auto next = [&] {
     std::string word = arguments.empty() ? "" : arguments.front();
     if (!arguments.empty()) arguments.erase(arguments.begin());
@@ -67,7 +68,7 @@ const Command* find_command(Arguments& arguments) {
   DDPM_CHECK(!seconds.empty(), "unknown command '{}'.{} See 'ddpm --help'", first,
              did_you_mean(first, names));
   const std::string second = next();
-  if (second == "-h" || second == "--help") return nullptr;
+  if (second == "-h" || second == "--help" || (asks_help && second.empty())) return nullptr;
   for (const Command* command : commands())
     if (words(*command) == std::pair(first, second)) return command;
   DDPM_CHECK(!second.empty(), "'ddpm {}' needs one of: {}", first, fmt::join(seconds, ", "));
@@ -88,7 +89,7 @@ int run_command(Arguments arguments) {
     fmt::print("{}", overview(color));
     return kExitOk;
   }
-  const Command* command = find_command(arguments);
+  const Command* command = find_command(arguments, asks_help);
   if (!command) {
     fmt::print("{}", overview(color));
     return kExitOk;

@@ -28,7 +28,11 @@ bool is_assignment(std::string_view text) {
 
 // CLI11 gives an option whatever follows it, were it another option.
 std::string check_value(const std::string& value) {
-  return value.starts_with("--") ? fmt::format("needs a value, found the option '{}'", value) : "";
+  const bool is_short = value.size() == 2 && value[0] == '-' &&
+                        std::isalpha(static_cast<unsigned char>(value[1])) != 0;
+  return value.starts_with("--") || is_short
+             ? fmt::format("needs a value, found the option '{}'", value)
+             : "";
 }
 
 std::string wrap(std::string_view text, size_t indent) {
@@ -168,6 +172,8 @@ std::vector<std::string> CommandLine::long_names() const {
 // CLI11's own messages are never shown: they name types and counts instead of what to do.
 std::string CommandLine::explain(const std::string& message) const {
   for (const std::string& name : long_names()) {
+    if (message.starts_with("Could not convert: " + name + " "))
+      return fmt::format("option {} takes no value", name);
     if (!message.starts_with(name + ":")) continue;
     const std::string rest = message.substr(name.size() + 2);
     return rest.ends_with("missing") ? fmt::format("option {} needs a value", name)
@@ -202,6 +208,7 @@ void CommandLine::parse(const std::vector<std::string>& arguments) {
   }
   if (output_.help) return;
   for (const std::string& extra : parser.app.remaining()) {
+    if (extra == "--") continue;  // what follows are no options
     const std::string name = extra.substr(0, extra.find('='));
     fail_user("unknown option '{}'.{} See 'ddpm {} --help'", name, did_you_mean(name, long_names()),
               about_.name);

@@ -116,6 +116,11 @@ TEST(App, ExamplesSetKeysThatExist) {
   EXPECT_GE(assignments, 6);
 }
 
+TEST(App, HelpOnAGroup) {
+  EXPECT_EQ(run({"help", "config"}).out, run({"--help"}).out);
+  EXPECT_EQ(run({"config", "--help"}).out, run({"--help"}).out);
+}
+
 TEST(App, WithoutArgumentsSaysHowAndFails) {
   const Ran ran = run({});
   EXPECT_EQ(ran.code, kExitUsage);

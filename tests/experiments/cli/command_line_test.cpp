@@ -87,6 +87,10 @@ TEST(CommandLine, APathWithAnEqualsSignIsNoAssignment) {
   EXPECT_TRUE(o.set.empty());
 }
 
+TEST(CommandLine, ATwoDashArgumentEndsTheOptions) {
+  EXPECT_EQ(parse({"-n", "--", "--odd"}).run, "--odd");
+}
+
 TEST(CommandLine, ResumeTakesOnlyAJoinedValue) {
   EXPECT_EQ(parse({"--resume"}).resume, "latest");
   EXPECT_EQ(parse({"--resume=runs/a"}).resume, "runs/a");
@@ -103,6 +107,8 @@ TEST(CommandLine, Errors) {
   EXPECT_EQ(error_of({"-z"}), "unknown option '-z'. See 'ddpm train it --help'");
   EXPECT_EQ(error_of({"--out"}), "option --out needs a value");
   EXPECT_EQ(error_of({"--out", "--json"}), "option --out needs a value, found the option '--json'");
+  EXPECT_EQ(error_of({"--out=", "-n"}), "option --out needs a value, found the option '-n'");
+  EXPECT_EQ(error_of({"--json=x"}), "option --json takes no value");
   EXPECT_EQ(error_of({"--set"}), "option --set needs a value");
   EXPECT_EQ(error_of({"--steps"}), "option --steps needs a value");
   EXPECT_EQ(error_of({"--count", "0"}), "option --count must be an integer in [1, 100], found '0'");
