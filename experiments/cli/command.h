@@ -19,7 +19,8 @@ struct Command {
   std::function<int()> (*bind)(CommandLine& line);
 };
 
-extern const Command kTrainCommand, kSampleCommand, kEvalCommand, kAblateCommand, kReportCommand;
+extern const Command kTrainCommand, kSampleCommand, kEvalCommand, kAblateCommand, kReportCommand,
+    kExtractorCommand;
 extern const Command kListCommand, kDataListCommand, kDataInspectCommand;
 extern const Command kConfigShowCommand, kConfigSchemaCommand, kConfigCheckCommand;
 extern const Command kDoctorCommand, kVersionCommand;

@@ -7,6 +7,7 @@
 #include "diffusion/registry.h"
 #include "experiments/cli/command.h"
 #include "experiments/cli/studies.h"
+#include "experiments/metrics/metrics.h"
 #include "framework/core/check.h"
 #include "layers/denoiser.h"
 
@@ -39,6 +40,10 @@ std::vector<Kind> kinds() {
       kind_of("datasets", "data", datasets()),
       kind_of("models", "model", denoisers()),
   };
+  Kind measured{"metrics", "metrics of samples", {}};
+  for (const Metric& metric : metrics())
+    measured.items.push_back({std::string(metric.name), std::string(metric.help)});
+  all.push_back(std::move(measured));
   Kind studies{"studies", "ddpm ablate NAME", {}};
   for (const ShippedStudy& study : shipped_studies())
     studies.items.push_back({study.name, study.title});

@@ -62,8 +62,8 @@ int run_train(const TrainOptions& options, const CommandLine& line) {
   }
   request.progress = &session.progress;
   spdlog::debug("ddpm {} ({}): {}", program_version(), git_describe(), fmt::join(line.argv(), " "));
+  request.on_folder = [](const std::string& folder) { log_to_file(folder + "/run.log"); };
   const TrainOutcome outcome = train(std::move(request));
-  log_to_file(outcome.folder + "/run.log");
   switch (outcome.status) {
     case RunStatus::kCompleted: spdlog::debug("completed {} steps", outcome.step); break;
     case RunStatus::kDiverged:

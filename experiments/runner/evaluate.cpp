@@ -91,8 +91,8 @@ class Evaluation {
   explicit Evaluation(const EvaluateRequest& request)
       : progress_(request.progress),
         run_(request.run, request.checkpoint, request.overrides),
-        extractor_(find_extractor()),
-        result_(run_.folder.read_json("result.json")) {}
+        result_(run_.folder.read_json("result.json")),
+        extractor_(find_extractor()) {}
 
   RunStatus execute() {
     const InterruptGuard guard;
@@ -215,22 +215,31 @@ class Evaluation {
     }
   }
 
-  // The extractor that the configuration names, or the one shipped for the data, or none.
-  std::unique_ptr<FeatureExtractor> find_extractor() const {
+  // The extractor that the configuration names, or the one shipped for the data. Data that the
+  // shipped one was not trained on are measured without it, and the result says why.
+  std::unique_ptr<FeatureExtractor> find_extractor() {
     const EvaluationOptions& options = run_.config->evaluation;
     const Device device = run_.model->process.device();
     if (options.samples == 0) return nullptr;
-    if (options.extractor.empty())
-      return shipped_extractor(run_.dataset.name, run_.dataset.image_shape, device);
-    auto extractor = std::make_unique<FeatureExtractor>(Hdf5Reader(options.extractor), device);
-    extractor->check_dataset(run_.dataset);
-    return extractor;
+    if (!options.extractor.empty()) {
+      auto extractor = std::make_unique<FeatureExtractor>(Hdf5Reader(options.extractor), device);
+      extractor->check_dataset(run_.dataset);
+      return extractor;
+    }
+    try {
+      auto extractor = shipped_extractor(run_.dataset.name, run_.dataset.image_shape, device);
+      if (extractor) extractor->check_dataset(run_.dataset);
+      return extractor;
+    } catch (const UserError& error) {
+      result_["metric_info"]["fd"] = {{"missing", error.what()}};
+      return nullptr;
+    }
   }
 
   ProgressSink* progress_;
   LoadedRun run_;
-  std::unique_ptr<FeatureExtractor> extractor_;  // null: only ranges are measured
   Json result_;
+  std::unique_ptr<FeatureExtractor> extractor_;  // null: only ranges are measured
   RunStatus status_ = RunStatus::kCompleted;
 };
 

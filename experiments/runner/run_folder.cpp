@@ -1,6 +1,7 @@
 #include "experiments/runner/run_folder.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <system_error>
@@ -95,6 +96,16 @@ void RunFolder::truncate_metrics(int64_t step) const {
     begin = end + 1;
   }
   if (kept != text) write_file_atomically(path, kept);
+}
+
+double RunFolder::last_loss() const {
+  const std::string path = file("metrics.jsonl");
+  const std::string text = fs::exists(path) ? read_text_file(path) : "";
+  if (text.size() < 2) return NAN;
+  const size_t newline = text.rfind('\n', text.size() - 2);
+  const auto json = nlohmann::json::parse(
+      text.substr(newline == std::string::npos ? 0 : newline + 1), nullptr, false);
+  return json.is_object() ? json.value("loss", static_cast<double>(NAN)) : NAN;
 }
 
 void RunFolder::prune_checkpoints(int64_t keep) const {

@@ -35,6 +35,8 @@ class RunFolder {
   // Drops a torn last line and all lines after `step`, so that a resumed run appends to exactly
   // what it had written when its checkpoint was made.
   void truncate_metrics(int64_t step) const;
+  // Of the last line of metrics; NaN when there is none.
+  double last_loss() const;
   // Removes all but the newest `keep` checkpoints.
   void prune_checkpoints(int64_t keep) const;
 

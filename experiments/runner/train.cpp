@@ -121,11 +121,13 @@ class Run {
     }
     folder_->write_json("config.json", resolved_);
     outcome_.folder = request_.out;
+    if (request_.on_folder) request_.on_folder(request_.out);
   }
 
   void loop() {
     const TrainingOptions& options = config_.training;
-    if (request_.progress) request_.progress->begin("train", options.steps, outcome_.step);
+    if (request_.progress)
+      request_.progress->begin("train", std::max(options.steps, outcome_.step), outcome_.step);
     const int64_t first_step = outcome_.step;
     while (outcome_.step < options.steps) {
       trainer_->step();
@@ -207,6 +209,7 @@ class Run {
     result["status"] = name_of(outcome_.status);
     if (!outcome_.reason.empty()) result["reason"] = outcome_.reason;
     if (diverged_) result["diverged_at_step"] = outcome_.step;
+    if (std::isnan(last_loss_)) last_loss_ = folder_->last_loss();  // resumed at its last step
     result["metrics"]["loss_final"] = finite_or_null(last_loss_);
     result["metrics"]["parameters"] = model_->parameters.count();
     result["metric_info"]["loss_final"] = {{"better", "lower"},

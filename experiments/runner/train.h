@@ -6,6 +6,7 @@
 // error.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -28,6 +29,8 @@ struct TrainRequest {
   std::vector<std::string> overrides;  // recorded
   std::string study, variant;          // of a study's cell
   ProgressSink* progress = nullptr;
+  // Called with the run folder as soon as it exists: a log can go there.
+  std::function<void(const std::string&)> on_folder = {};
 };
 
 struct TrainOutcome {
