@@ -81,8 +81,8 @@ std::string study_table(const std::string& folder) {
     while (text.back() == ' ') text.pop_back();
     text += "\n";
     if (r > 0) continue;
-    for (const size_t width : widths) text += std::string(width, '-') + "  ";
-    text += "\n";
+    for (size_t i = 0; i < widths.size(); ++i)
+      text += std::string(widths[i], '-') + (i + 1 < widths.size() ? "  " : "\n");
   }
   const std::string note = study["note"];
   return note.empty() ? text : text + "\n" + note + "\n";

@@ -14,7 +14,9 @@ namespace ddpm::math {
 // at the ends of the normal range.
 DDPM_HD inline double exp(double x) { return ::exp(x); }
 DDPM_HD inline float exp(float x) {
-  x = fminf(fmaxf(x, -87.3f), 88.7f);
+  // Not fminf and fmaxf, whose rules for NaN keep compilers from vectorising; NaN passes through.
+  x = x < -87.3f ? -87.3f : x;
+  x = x > 88.7f ? 88.7f : x;
   const float n = rintf(x * 1.44269504f);
   float r = fmaf(n, -0.693359375f, x);  // ln 2 in two parts, so that n * high is exact
   r = fmaf(n, 2.12194440e-4f, r);
