@@ -1,5 +1,6 @@
 #include "experiments/runner/trainer.h"
 
+#include "diffusion/timestep_sampler.h"
 #include "framework/autograd/tape.h"
 #include "framework/core/memory.h"
 #include "framework/ops/elementwise.h"
@@ -50,10 +51,11 @@ void Trainer::run_step() {
   };
   const auto integers = [&] { return Tensor::empty({batch_size_}, DType::kI32, device); };
 
-  Tensor indices = integers(), flips, t = integers();
+  Tensor indices = integers(), flips;
   fill_epoch_indices(stream("train/order"), images_.shape()[0], indices);
   if (flip_) fill_randint(stream("train/flip"), 2, flips = integers());
-  fill_randint(stream("train/timestep"), model_.process.timesteps(), t);
+  const Tensor t =
+      uniform_timesteps(stream("train/timestep"), batch_size_, model_.process.timesteps());
   const Tensor x0 = gather_images(images_, indices, flips, levels_, model_.process.dtype());
   Tensor noise = Tensor::like(x0);
   fill_normal(stream("train/noise"), noise);
