@@ -23,8 +23,8 @@ struct ChannelTiles {
       : samples(sample_count),
         positions(static_cast<int>(position_count)),
         channels(static_cast<int>(channel_count)) {
-    DDPM_ASSERT(position_count * channel_count <= INT32_MAX, "{} positions of {} channels",
-                position_count, channel_count);
+    DDPM_ASSERT(0 < position_count * channel_count && position_count * channel_count <= INT32_MAX,
+                "{} positions of {} channels", position_count, channel_count);
     // Eight positions per thread keep enough loads in flight; with 64 chunks at most, merging them
     // stays cheap.
     constexpr int kMaxColumns = 128, kPositionsPerThread = 8, kMaxChunks = 64;
