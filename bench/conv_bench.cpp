@@ -44,30 +44,30 @@ void run_layer(const Layer& layer, int64_t batch, bool all_algorithms, const std
   const Shape x_shape{batch, layer.extent, layer.extent, layer.in_channels};
   const Shape weight_shape{layer.out_channels, layer.kernel, layer.kernel, layer.in_channels};
   const Shape y_shape = geometry.output_shape(x_shape, weight_shape);
-  const cpu::Conv2dProblem problem{.dtype = DType::kF32,
-                                   .images = batch,
-                                   .in_height = x_shape[1],
-                                   .in_width = x_shape[2],
-                                   .in_channels = x_shape[3],
-                                   .out_height = y_shape[1],
-                                   .out_width = y_shape[2],
-                                   .out_channels = y_shape[3],
-                                   .kernel_height = layer.kernel,
-                                   .kernel_width = layer.kernel,
-                                   .stride = layer.stride,
-                                   .pad_top = geometry.pad_top,
-                                   .pad_left = geometry.pad_left};
-  const cpu::Conv2dOperands operands{
+  const Conv2dProblem problem{.dtype = DType::kF32,
+                              .images = batch,
+                              .in_height = x_shape[1],
+                              .in_width = x_shape[2],
+                              .in_channels = x_shape[3],
+                              .out_height = y_shape[1],
+                              .out_width = y_shape[2],
+                              .out_channels = y_shape[3],
+                              .kernel_height = layer.kernel,
+                              .kernel_width = layer.kernel,
+                              .stride = layer.stride,
+                              .pad_top = geometry.pad_top,
+                              .pad_left = geometry.pad_left};
+  const Conv2dOperands operands{
       normal(x_shape, 1), normal(weight_shape, 2), {}, normal(y_shape, 3)};
   const double flops = 2.0 * static_cast<double>(y_shape.numel() * weight_shape.numel()) /
                        static_cast<double>(weight_shape[0]);
-  for (cpu::Conv2dPass pass : cpu::kConv2dPasses)
-    for (const cpu::Conv2dAlgorithm& algorithm : cpu::conv2d_algorithms(pass)) {
+  for (Conv2dPass pass : kConv2dPasses)
+    for (const Conv2dAlgorithm& algorithm : cpu::conv2d_algorithms(pass)) {
       if (!algorithm.supports(problem)) continue;
       const std::string name =
-          fmt::format("{:<15} {}x{}x{}x{} k{} {}x{} s{} {}", cpu::name_of(pass), batch,
-                      layer.extent, layer.extent, layer.in_channels, layer.out_channels,
-                      layer.kernel, layer.kernel, layer.stride, algorithm.name);
+          fmt::format("{:<15} {}x{}x{}x{} k{} {}x{} s{} {}", name_of(pass), batch, layer.extent,
+                      layer.extent, layer.in_channels, layer.out_channels, layer.kernel,
+                      layer.kernel, layer.stride, algorithm.name);
       if (name.find(filter) != std::string::npos) {
         const bench::Timing t = bench::time_calls([&] { algorithm.run(problem, operands); });
         const double rate = flops / t.seconds;

@@ -7,6 +7,9 @@
 
 #include "framework/cpu/conv2d_direct.h"
 #include "framework/cpu/conv2d_tap_gemm.h"
+#ifdef DDPM_WITH_CUDA
+#include "framework/cuda/conv2d_algorithms.h"
+#endif
 
 namespace ddpm::cpu {
 namespace {
@@ -35,10 +38,16 @@ constexpr Conv2dAlgorithm kBackwardWeight[] = {
     {"tap_gemm", always, tap_gemm_backward_weight},
 };
 
+// Of every backend: a name that is forced holds where it is known.
 void check_known(const std::string& name) {
   std::set<std::string> known;
-  for (Conv2dPass pass : kConv2dPasses)
+  for (Conv2dPass pass : kConv2dPasses) {
     for (const Conv2dAlgorithm& algorithm : conv2d_algorithms(pass)) known.insert(algorithm.name);
+#ifdef DDPM_WITH_CUDA
+    for (const Conv2dAlgorithm& algorithm : cuda::conv2d_algorithms(pass))
+      known.insert(algorithm.name);
+#endif
+  }
   DDPM_CHECK(name.empty() || known.contains(name), "DDPM_CONV2D: unknown algorithm '{}'; known: {}",
              name, fmt::join(known, ", "));
 }
@@ -55,15 +64,6 @@ std::string& forced_name() {
 
 }  // namespace
 
-const char* name_of(Conv2dPass pass) {
-  switch (pass) {
-    case Conv2dPass::kForward: return "forward";
-    case Conv2dPass::kBackwardData: return "backward_data";
-    case Conv2dPass::kBackwardWeight: return "backward_weight";
-  }
-  return "?";
-}
-
 std::span<const Conv2dAlgorithm> conv2d_algorithms(Conv2dPass pass) {
   switch (pass) {
     case Conv2dPass::kForward: return kForward;
@@ -74,8 +74,13 @@ std::span<const Conv2dAlgorithm> conv2d_algorithms(Conv2dPass pass) {
 }
 
 const Conv2dAlgorithm& choose_conv2d_algorithm(Conv2dPass pass, const Conv2dProblem& problem) {
+  return choose_conv2d_algorithm(conv2d_algorithms(pass), pass, problem);
+}
+
+const Conv2dAlgorithm& choose_conv2d_algorithm(std::span<const Conv2dAlgorithm> algorithms,
+                                               Conv2dPass pass, const Conv2dProblem& problem) {
   const Conv2dAlgorithm* best = nullptr;
-  for (const Conv2dAlgorithm& algorithm : conv2d_algorithms(pass)) {
+  for (const Conv2dAlgorithm& algorithm : algorithms) {
     if (!algorithm.supports(problem)) continue;
     if (algorithm.name == forced_name()) return algorithm;
     if (!best) best = &algorithm;

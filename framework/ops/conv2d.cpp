@@ -2,6 +2,7 @@
 
 #include "framework/autograd/tape.h"
 #include "framework/cpu/conv2d_algorithms.h"
+#include "framework/ops/conv2d_problem.h"
 #include "framework/ops/reduce.h"
 
 namespace ddpm {
@@ -107,41 +108,20 @@ Tensor conv2d_transpose(const Tensor& x, const Tensor& weight, const Tensor& bia
 }
 
 namespace cpu {
-namespace {
-
-Conv2dProblem problem_of(const Tensor& x, const Tensor& weight, const Tensor& y,
-                         const Conv2dGeometry& geometry) {
-  return {.dtype = x.dtype(),
-          .images = x.shape()[0],
-          .in_height = x.shape()[1],
-          .in_width = x.shape()[2],
-          .in_channels = x.shape()[3],
-          .out_height = y.shape()[1],
-          .out_width = y.shape()[2],
-          .out_channels = y.shape()[3],
-          .kernel_height = weight.shape()[1],
-          .kernel_width = weight.shape()[2],
-          .stride = geometry.stride,
-          .pad_top = geometry.pad_top,
-          .pad_left = geometry.pad_left};
-}
-
-}  // namespace
-
 void conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
                     const Conv2dGeometry& geometry, Tensor& y) {
-  run_conv2d(Conv2dPass::kForward, problem_of(x, weight, y, geometry), {x, weight, bias, y});
+  run_conv2d(Conv2dPass::kForward, conv2d_problem(x, weight, y, geometry), {x, weight, bias, y});
 }
 
 void conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Tensor& bias,
                           const Conv2dGeometry& geometry, Tensor& dx) {
-  run_conv2d(Conv2dPass::kBackwardData, problem_of(dx, weight, dy, geometry),
+  run_conv2d(Conv2dPass::kBackwardData, conv2d_problem(dx, weight, dy, geometry),
              {dx, weight, bias, dy});
 }
 
 void conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Conv2dGeometry& geometry,
                             Tensor& dweight) {
-  run_conv2d(Conv2dPass::kBackwardWeight, problem_of(x, dweight, dy, geometry),
+  run_conv2d(Conv2dPass::kBackwardWeight, conv2d_problem(x, dweight, dy, geometry),
              {x, dweight, {}, dy});
 }
 

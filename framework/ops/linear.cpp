@@ -2,6 +2,7 @@
 
 #include "framework/autograd/tape.h"
 #include "framework/cpu/conv2d_algorithms.h"
+#include "framework/ops/conv2d_problem.h"
 #include "framework/ops/reduce.h"
 
 namespace ddpm {
@@ -41,35 +42,17 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 }
 
 namespace cpu {
-namespace {
-
-// Rows are images of one pixel: the matrix products are those of a 1x1 convolution.
-void run_rows(Conv2dPass pass, const Tensor& x, const Tensor& weight, const Tensor& bias,
-              const Tensor& y) {
-  const int64_t channels = weight.shape()[1], outputs = weight.shape()[0];
-  const Conv2dProblem problem{.dtype = x.dtype(),
-                              .images = y.numel() / outputs,
-                              .in_height = 1,
-                              .in_width = 1,
-                              .in_channels = channels,
-                              .out_height = 1,
-                              .out_width = 1,
-                              .out_channels = outputs};
-  run_conv2d(pass, problem, {x, weight, bias, y});
-}
-
-}  // namespace
 
 void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
-  run_rows(Conv2dPass::kForward, x, weight, bias, y);
+  run_conv2d(Conv2dPass::kForward, linear_problem(weight, y), {x, weight, bias, y});
 }
 
 void linear_backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx) {
-  run_rows(Conv2dPass::kBackwardData, dx, weight, {}, dy);
+  run_conv2d(Conv2dPass::kBackwardData, linear_problem(weight, dy), {dx, weight, {}, dy});
 }
 
 void linear_backward_weight(const Tensor& x, const Tensor& dy, Tensor& dweight) {
-  run_rows(Conv2dPass::kBackwardWeight, x, dweight, {}, dy);
+  run_conv2d(Conv2dPass::kBackwardWeight, linear_problem(dweight, dy), {x, dweight, {}, dy});
 }
 
 }  // namespace cpu

@@ -18,13 +18,13 @@
 namespace ddpm::testing {
 namespace {
 
-const cpu::Conv2dProblem kProblem{.images = 1,
-                                  .in_height = 4,
-                                  .in_width = 4,
-                                  .in_channels = 4,
-                                  .out_height = 4,
-                                  .out_width = 4,
-                                  .out_channels = 4};
+const Conv2dProblem kProblem{.images = 1,
+                             .in_height = 4,
+                             .in_width = 4,
+                             .in_channels = 4,
+                             .out_height = 4,
+                             .out_width = 4,
+                             .out_channels = 4};
 
 class ForcedAlgorithm {
  public:
@@ -35,8 +35,8 @@ class ForcedAlgorithm {
 // All algorithms of this build that run on this processor.
 std::set<std::string> runnable_algorithms() {
   std::set<std::string> names;
-  for (cpu::Conv2dPass pass : cpu::kConv2dPasses)
-    for (const cpu::Conv2dAlgorithm& algorithm : cpu::conv2d_algorithms(pass))
+  for (Conv2dPass pass : kConv2dPasses)
+    for (const Conv2dAlgorithm& algorithm : cpu::conv2d_algorithms(pass))
       if (algorithm.supports(kProblem)) names.insert(algorithm.name);
   return names;
 }
@@ -130,8 +130,8 @@ INSTANTIATE_TEST_SUITE_P(All, Algorithm, ::testing::ValuesIn(runnable_algorithms
 TEST(Conv2dAlgorithms, ForceChoosesByName) {
   for (const std::string& name : runnable_algorithms()) {
     const ForcedAlgorithm forced(name);
-    for (cpu::Conv2dPass pass : cpu::kConv2dPasses)
-      EXPECT_EQ(cpu::choose_conv2d_algorithm(pass, kProblem).name, name) << cpu::name_of(pass);
+    for (Conv2dPass pass : kConv2dPasses)
+      EXPECT_EQ(cpu::choose_conv2d_algorithm(pass, kProblem).name, name) << name_of(pass);
   }
 }
 
@@ -143,8 +143,7 @@ TEST(Conv2dAlgorithms, UnknownNameListsTheKnownOnes) {
 
 TEST(Conv2dAlgorithms, DescriptionNamesEveryPass) {
   const std::string text = cpu::describe_conv2d_algorithms();
-  for (cpu::Conv2dPass pass : cpu::kConv2dPasses)
-    EXPECT_THAT(text, ::testing::HasSubstr(cpu::name_of(pass)));
+  for (Conv2dPass pass : kConv2dPasses) EXPECT_THAT(text, ::testing::HasSubstr(name_of(pass)));
   EXPECT_THAT(text, ::testing::HasSubstr("tap_gemm"));
 }
 

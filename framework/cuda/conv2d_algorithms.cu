@@ -1,0 +1,37 @@
+#include "framework/cpu/conv2d_algorithms.h"
+#include "framework/cuda/conv2d_algorithms.h"
+#include "framework/cuda/conv2d_cublas.h"
+#include "framework/cuda/conv2d_implicit_gemm.h"
+
+namespace ddpm::cuda {
+namespace {
+
+constexpr Conv2dAlgorithm kForward[] = {
+    {"cublas", cublas_supports, cublas_forward},
+    {"implicit_gemm", implicit_gemm_supports, implicit_gemm_forward},
+};
+constexpr Conv2dAlgorithm kBackwardData[] = {
+    {"cublas", cublas_supports, cublas_backward_data},
+    {"implicit_gemm", implicit_gemm_supports, implicit_gemm_backward_data},
+};
+constexpr Conv2dAlgorithm kBackwardWeight[] = {
+    {"cublas", cublas_supports, cublas_backward_weight},
+    {"implicit_gemm", implicit_gemm_supports, implicit_gemm_backward_weight},
+};
+
+}  // namespace
+
+std::span<const Conv2dAlgorithm> conv2d_algorithms(Conv2dPass pass) {
+  switch (pass) {
+    case Conv2dPass::kForward: return kForward;
+    case Conv2dPass::kBackwardData: return kBackwardData;
+    case Conv2dPass::kBackwardWeight: return kBackwardWeight;
+  }
+  return {};
+}
+
+void run_conv2d(Conv2dPass pass, const Conv2dProblem& problem, const Conv2dOperands& operands) {
+  cpu::choose_conv2d_algorithm(conv2d_algorithms(pass), pass, problem).run(problem, operands);
+}
+
+}  // namespace ddpm::cuda
