@@ -74,7 +74,6 @@ void Trainer::run_step() {
   }
   model_.parameters.end_gradients();
   optimizer_step(model_.parameters, optimizer_, state_);
-  ++loss_steps_;
 }
 
 double Trainer::read_mean_loss() const {

@@ -33,7 +33,10 @@ class Trainer {
  public:
   Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset);
 
-  void step() { runner_.run(); }
+  void step() {
+    runner_.run();
+    ++loss_steps_;
+  }
 
   int64_t read_step() const { return state_.read_step(); }
   StepScalars read_scalars() const { return state_.read_scalars(); }
@@ -47,7 +50,7 @@ class Trainer {
   void restore(const CheckpointInfo& info);
 
  private:
-  void run_step();
+  void run_step();  // may be captured: nothing in it that must happen on the host every time
 
   DiffusionModel& model_;
   OptimizerOptions optimizer_;
