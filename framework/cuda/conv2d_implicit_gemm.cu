@@ -14,87 +14,95 @@ struct Operands {
   T* out;
 };
 
-// `pieces` results of the whole output lie behind one another; each sums its share of the depth.
-template <Conv2dPass kPass, class Tile, int kWidth>
-__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
-    conv2d_implicit_gemm_kernel(Conv2dExtents e, Operands<typename Tile::T> operands, int pieces) {
-  using T = typename Tile::T;
-  constexpr bool kIsBackwardWeight = kPass == Conv2dPass::kBackwardWeight;
-  const int piece = static_cast<int>(blockIdx.y) % pieces;
-  const Lattice lattice = kPass == Conv2dPass::kBackwardData
-                              ? Lattice::backward_data(e, static_cast<int>(blockIdx.y) / pieces)
-                              : Lattice::forward(e);
-  int rows, columns, depth;
-  if constexpr (kIsBackwardWeight) {
-    rows = e.out_channels;
-    columns = lattice.taps() * e.in_channels;
-    depth = e.images * lattice.pixels();
+// Which sums a block computes: a tile of the result, over a range of panels of the depth.
+struct Task {
+  int rows, columns, depth;  // of the whole product
+  int first_row, first_column, first_depth, panels;
+};
+
+template <Conv2dPass kPass, class Tile>
+__device__ Task task_of(const Conv2dExtents& e, const Lattice& lattice) {
+  Task t;
+  if constexpr (kPass == Conv2dPass::kBackwardWeight) {
+    t.rows = e.out_channels;
+    t.columns = lattice.taps() * e.in_channels;
+    t.depth = e.images * lattice.pixels();
   } else {
-    rows = e.images * lattice.pixels();
-    columns = kPass == Conv2dPass::kForward ? e.out_channels : e.in_channels;
-    depth = lattice.taps() * (kPass == Conv2dPass::kForward ? e.in_channels : e.out_channels);
+    t.rows = e.images * lattice.pixels();
+    t.columns = kPass == Conv2dPass::kForward ? e.out_channels : e.in_channels;
+    t.depth = lattice.taps() * (kPass == Conv2dPass::kForward ? e.in_channels : e.out_channels);
   }
   // Tiles of the same rows are neighbours in time: the rows are the long operand.
-  const int column_tiles = (columns + Tile::kColumns - 1) / Tile::kColumns;
-  const int first_row = static_cast<int>(blockIdx.x) / column_tiles * Tile::kRows;
-  const int first_column = static_cast<int>(blockIdx.x) % column_tiles * Tile::kColumns;
-  if (first_row >= rows) return;  // lattices differ in size
+  const int tile = static_cast<int>(blockIdx.x);
+  const int column_tiles = (t.columns + Tile::kColumns - 1) / Tile::kColumns;
+  t.first_row = tile / column_tiles * Tile::kRows;
+  t.first_column = tile % column_tiles * Tile::kColumns;
 
-  const int panels = (depth + Tile::kDepth - 1) / Tile::kDepth;
-  const int panels_per_piece = (panels + pieces - 1) / pieces;
-  const int begin = min(piece * panels_per_piece, panels);
-  const int count = min(panels_per_piece, panels - begin);
-  const int first_depth = begin * Tile::kDepth;
+  const int panels = (t.depth + Tile::kDepth - 1) / Tile::kDepth;
+  const int pieces = static_cast<int>(gridDim.y), piece = static_cast<int>(blockIdx.y);
+  const int share = (panels + pieces - 1) / pieces;
+  const int begin = min(piece * share, panels);
+  t.first_depth = begin * Tile::kDepth;
+  t.panels = min(share, panels - begin);
+  return t;
+}
+
+template <Conv2dPass kPass, class Tile, int kWidth>
+__device__ void multiply(const Conv2dExtents& e, const Lattice& lattice, const Task& t,
+                         const Operands<typename Tile::T>& operands,
+                         typename Tile::T (&sum)[8][8]) {
+  constexpr bool kIsBackwardWeight = kPass == Conv2dPass::kBackwardWeight;
+  using LoadsA = PanelLoads<Tile, Tile::kRows, kWidth, !kIsBackwardWeight>;
+  using LoadsB = PanelLoads<Tile, Tile::kColumns, kWidth, kPass == Conv2dPass::kForward>;
+  if constexpr (kPass == Conv2dPass::kForward) {
+    const PixelRows<LoadsA> a(operands.a, e.in_height, e.in_width, e.in_channels, lattice, e.images,
+                              t.first_row, t.first_depth);
+    const Matrix<LoadsB> b(operands.b, t.columns, t.depth, t.first_column, t.first_depth);
+    gemm_tile<Tile>(a, b, t.panels, sum);
+  } else if constexpr (kPass == Conv2dPass::kBackwardData) {
+    const PixelRows<LoadsA> a(operands.a, e.out_height, e.out_width, e.out_channels, lattice,
+                              e.images, t.first_row, t.first_depth);
+    const WeightColumns<LoadsB> b(operands.b, e, lattice, t.first_column, t.first_depth);
+    gemm_tile<Tile>(a, b, t.panels, sum);
+  } else {
+    const Matrix<LoadsA> a(operands.a, t.depth, t.rows, t.first_row, t.first_depth);
+    const TapColumns<LoadsB> b(operands.b, e, t.first_column, t.first_depth);
+    gemm_tile<Tile>(a, b, t.panels, sum);
+  }
+}
+
+// A grid of (tiles, pieces of the depth, lattices). With several pieces, `out` holds as many whole
+// results behind one another.
+template <Conv2dPass kPass, class Tile, int kWidth>
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
+    conv2d_implicit_gemm_kernel(Conv2dExtents e, Operands<typename Tile::T> operands) {
+  using T = typename Tile::T;
+  constexpr bool kIsBackwardData = kPass == Conv2dPass::kBackwardData;
+  const Lattice lattice = kIsBackwardData ? Lattice::backward_data(e, static_cast<int>(blockIdx.z))
+                                          : Lattice::forward(e);
+  const Task t = task_of<kPass, Tile>(e, lattice);
+  if (t.first_row >= t.rows) return;  // lattices differ in size
 
   T sum[8][8] = {};
-  if (count > 0) {
-    if constexpr (kPass == Conv2dPass::kForward) {
-      using LoadsA = PanelLoads<Tile, Tile::kRows, kWidth, true>;
-      using LoadsB = PanelLoads<Tile, Tile::kColumns, kWidth, true>;
-      gemm_tile<Tile>(PixelRows<LoadsA>(operands.a, e.in_height, e.in_width, e.in_channels, lattice,
-                                        e.images, first_row, first_depth),
-                      Matrix<LoadsB>(operands.b, columns, depth, first_column, first_depth), count,
-                      sum);
-    } else if constexpr (kPass == Conv2dPass::kBackwardData) {
-      using LoadsA = PanelLoads<Tile, Tile::kRows, kWidth, true>;
-      using LoadsB = PanelLoads<Tile, Tile::kColumns, kWidth, false>;
-      gemm_tile<Tile>(PixelRows<LoadsA>(operands.a, e.out_height, e.out_width, e.out_channels,
-                                        lattice, e.images, first_row, first_depth),
-                      WeightColumns<LoadsB>(operands.b, e, lattice, first_column, first_depth),
-                      count, sum);
-    } else {
-      using LoadsA = PanelLoads<Tile, Tile::kRows, kWidth, false>;
-      using LoadsB = PanelLoads<Tile, Tile::kColumns, kWidth, false>;
-      gemm_tile<Tile>(Matrix<LoadsA>(operands.a, depth, rows, first_row, first_depth),
-                      TapColumns<LoadsB>(operands.b, e, first_column, first_depth), count, sum);
-    }
-  }
+  if (t.panels > 0) multiply<kPass, Tile, kWidth>(e, lattice, t, operands, sum);
 
-  const int64_t out_rows = kPass == Conv2dPass::kBackwardData
-                               ? static_cast<int64_t>(e.images) * e.in_height * e.in_width
-                               : rows;
-  T* const out = operands.out + piece * out_rows * columns;
+  const int64_t out_rows =
+      kIsBackwardData ? static_cast<int64_t>(e.images) * e.in_height * e.in_width : t.rows;
+  T* const out = operands.out + blockIdx.y * out_rows * t.columns;
 #pragma unroll
   for (int i = 0; i < 8; ++i) {
-    const int row = first_row + Tile::row(i);
-    if (row >= rows) break;
-    int64_t out_row = row;
-    if constexpr (kPass == Conv2dPass::kBackwardData) {
-      const Counter pixel = Counter::at(row, lattice.height, lattice.width);
-      out_row = (static_cast<int64_t>(pixel.high) * e.in_height + lattice.top +
-                 pixel.middle * lattice.step) *
-                    e.in_width +
-                lattice.left + pixel.low * lattice.step;
-    }
+    const int row = t.first_row + Tile::row(i);
+    if (row >= t.rows) break;
+    const int64_t out_row = kIsBackwardData ? lattice.pixel(row, e.in_height, e.in_width) : row;
 #pragma unroll
     for (int j = 0; j < 8; j += kWidth) {
-      const int column = first_column + Tile::column(j);
-      if (column >= columns) break;
+      const int column = t.first_column + Tile::column(j);
+      if (column >= t.columns) break;
       Packed<T, kWidth> vector;
 #pragma unroll
       for (int k = 0; k < kWidth; ++k)
         vector.v[k] = sum[i][j + k] + (operands.bias ? operands.bias[column + k] : T(0));
-      store_packed(out + out_row * columns + column, vector);
+      store_packed(out + out_row * t.columns + column, vector);
     }
   }
 }
@@ -170,10 +178,10 @@ void run_tiles(const Product& product, const Conv2dProblem& p, const Conv2dOpera
       (kPass == Conv2dPass::kForward ? x : y).template data<T>(),
       (kPass == Conv2dPass::kBackwardWeight ? x : weight).template data<T>(),
       partial ? nullptr : bias, (partial ? partial : out).template data<T>()};
-  const dim3 grid(static_cast<unsigned>(tiles_of<Tile>(product)),
-                  static_cast<unsigned>(product.lattices * pieces));
+  const dim3 grid(static_cast<unsigned>(tiles_of<Tile>(product)), static_cast<unsigned>(pieces),
+                  static_cast<unsigned>(product.lattices));
   launch(conv2d_implicit_gemm_kernel<kPass, Tile, kWidth>, grid, Tile::kThreads, Tile::kSharedBytes,
-         extents, arguments, narrow(pieces));
+         extents, arguments);
   if (partial)
     launch(sum_pieces_kernel<T>, blocks_for(out.numel()), kThreads, 0,
            static_cast<const T*>(arguments.out), narrow(pieces), out.numel(), bias,
@@ -197,13 +205,13 @@ void run_pass(Conv2dProblem problem, const Conv2dOperands& operands) {
   const Product product = product_of(kPass, problem);
   if (product.rows == 0) return;
   DDPM_FLOATS(problem.dtype, T, {
-    using Small = GemmTile<T, 64, 64, 8>;
+    using Small = GemmTile<T, 64, 64>;
     if (!moves_in_packs<T>(problem, operands)) {
       run_tiles<kPass, Small, 1>(product, problem, operands);
       return;
     }
     if constexpr (std::is_same_v<T, float>) {
-      using Large = GemmTile<T, 128, 128, 16>;
+      using Large = GemmTile<T, 128, 128>;
       const bool fills_card =
           tiles_of<Large>(product) * product.lattices * pieces_of<Large>(product) >=
           kWantedBlocks / 2;
@@ -218,11 +226,12 @@ void run_pass(Conv2dProblem problem, const Conv2dOperands& operands) {
 
 }  // namespace
 
-// Pixels and depths are counted in 32 bits on the device, elements in 64.
+// Pixels and depths are counted in 32 bits on the device, elements in 64; a grid has at most 65535
+// lattices.
 bool implicit_gemm_supports(const Conv2dProblem& p) {
   constexpr int64_t kMost = INT32_MAX / 2;
   const bool is_float = p.dtype == DType::kF32 || p.dtype == DType::kF64;
-  return is_float && p.stride <= 16 && p.images * p.in_pixels() <= kMost &&
+  return is_float && p.stride < 256 && p.images * p.in_pixels() <= kMost &&
          p.images * p.out_pixels() <= kMost && p.taps() * p.in_channels <= kMost &&
          p.taps() * p.out_channels <= kMost;
 }

@@ -23,6 +23,26 @@ struct Conv2dExtents {
   int stride, pad_top, pad_left;
 };
 
+// A number with three digits of its own radices. Counting costs a division only on a carry.
+struct Counter {
+  int high, middle, low;
+
+  __device__ static Counter at(int value, int middle_radix, int low_radix) {
+    const int rest = value / low_radix;
+    return {rest / middle_radix, rest % middle_radix, value % low_radix};
+  }
+  __device__ void advance(int step, int middle_radix, int low_radix) {
+    low += step;
+    if (low < low_radix) return;
+    const int carry = low / low_radix;
+    low -= carry * low_radix;
+    middle += carry;
+    if (middle < middle_radix) return;
+    high += middle / middle_radix;
+    middle %= middle_radix;
+  }
+};
+
 // A pass as a convolution of stride and tap distance 1 over a lattice of the pixels it computes:
 // lattice pixel (i, j) is pixel (top + i * step, left + j * step) of the result, and its tap (r, s)
 // reads pixel (first_row + i * advance + r * sign, first_column + j * advance + s * sign) with the
@@ -61,25 +81,10 @@ struct Lattice {
   }
   __device__ int pixels() const { return height * width; }
   __device__ int taps() const { return taps_high * taps_wide; }
-};
-
-// A number with three digits of its own radices. Counting costs a division only on a carry.
-struct Counter {
-  int high, middle, low;
-
-  __device__ static Counter at(int value, int middle_radix, int low_radix) {
-    const int rest = value / low_radix;
-    return {rest / middle_radix, rest % middle_radix, value % low_radix};
-  }
-  __device__ void advance(int step, int middle_radix, int low_radix) {
-    low += step;
-    if (low < low_radix) return;
-    const int carry = low / low_radix;
-    low -= carry * low_radix;
-    middle += carry;
-    if (middle < middle_radix) return;
-    high += middle / middle_radix;
-    middle %= middle_radix;
+  // The pixel of the result, of images of these extents, that is pixel `row` of the lattice.
+  __device__ int pixel(int row, int image_height, int image_width) const {
+    const Counter at = Counter::at(row, height, width);
+    return (at.high * image_height + top + at.middle * step) * image_width + left + at.low * step;
   }
 };
 

@@ -10,12 +10,13 @@
 
 namespace ddpm::cuda {
 
-template <class T_, int kRows_, int kColumns_, int kDepth_>
+template <class T_, int kRows_, int kColumns_>
 struct GemmTile {
   using T = T_;
-  static constexpr int kRows = kRows_, kColumns = kColumns_, kDepth = kDepth_;
+  static constexpr int kRows = kRows_, kColumns = kColumns_;
+  static constexpr int kDepth = 8;  // of a panel; more costs registers for the loads on their way
   static constexpr int kThreads = kRows * kColumns / 64;
-  // Per multiprocessor, at least: eight warps hide each other's latencies and leave 255 registers.
+  // At least so many blocks share a multiprocessor; that limits the registers of a thread.
   static constexpr int kBlocks = kThreads == 256 ? 2 : sizeof(T) == 4 ? 6 : 4;
   // Four more elements per line spread transposing stores over the banks and keep lines aligned.
   static constexpr int kRowPitch = kRows + 4, kColumnPitch = kColumns + 4;

@@ -1,0 +1,114 @@
+// Group normalisation on shapes that the op cases, which finite differences check, cannot have:
+// several chunks of positions, several tiles of channels, packs and single elements.
+#include "framework/ops/group_norm.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "framework/autograd/tape.h"
+#include "framework/ops/elementwise.h"
+#include "framework/ops/reduce.h"
+#include "tests/framework/cuda/cuda_tests.h"
+#include "tests/op_case.h"
+
+namespace ddpm::testing {
+namespace {
+
+using CudaGroupNorm = Cuda;
+
+struct NormCase {
+  const char* name;
+  Shape x;
+  int groups;
+  bool silu = true;
+  double dropout = 0.2;
+  int64_t shift = 0;  // x and dy begin that many elements behind an aligned address
+};
+
+const NormCase kCases[] = {
+    {"plain", {3, 4, 4, 8}, 2, false, 0},
+    {"silu", {3, 4, 4, 8}, 2, true, 0},
+    {"dropout", {3, 4, 4, 8}, 2, false, 0.5},
+    {"one position", {3, 1, 1, 8}, 2},
+    {"one channel", {2, 9, 40, 1}, 1},
+    {"two chunks", {2, 1, 17, 512}, 32},
+    {"two tiles of single channels, a group in both", {1, 5, 6, 129}, 3},
+    {"two tiles of packs, groups in both", {1, 2, 13, 516}, 43},
+    {"as many chunks as there may be", {1, 1, 1030, 512}, 32},
+    {"more samples than rows of threads", {19, 3, 3, 36}, 6},
+    {"unaligned", {2, 5, 5, 12}, 3, true, 0.2, 1},
+};
+
+Tensor tensor(const char* name, Shape shape, DType dtype, Device device, int64_t shift = 0) {
+  const OpCase values{.name = name, .inputs = {{{shift + shape.numel()}, -2, 3}}, .run = {}};
+  return make_inputs(values, dtype, device)[0].view(shift, shape).set_requires_grad(true);
+}
+
+std::vector<double> host(const Tensor& t) {
+  if (t.dtype() == DType::kF64) return t.to_host<double>();
+  const std::vector<float> values = t.to_host<float>();
+  return {values.begin(), values.end()};
+}
+
+// y, dx, dgamma, dbeta
+std::vector<std::vector<double>> run(const NormCase& c, DType dtype, Device device) {
+  const Tensor x = tensor("x", c.x, dtype, device, c.shift);
+  const Tensor gamma = tensor("gamma", {c.x[3]}, dtype, device);
+  const Tensor beta = tensor("beta", {c.x[3]}, dtype, device);
+  const Tensor dy = tensor("dy", c.x, dtype, device, c.shift).detach();
+  const RandomStream stream{7, random_site("mask"), random_counter(3, 11, device)};
+  Tape tape;
+  const Tensor y = group_norm(
+      x, gamma, beta, {.groups = c.groups, .silu = c.silu, .dropout = c.dropout, .stream = stream});
+  tape.backward(sum(multiply(y, dy)));
+  return {host(y), host(x.grad()), host(gamma.grad()), host(beta.grad())};
+}
+
+void expect_close(const NormCase& c, DType dtype, double tolerance) {
+  const auto actual = run(c, dtype, Device::kCuda);
+  const auto expected = run(c, DType::kF64, Device::kCpu);
+  const char* names[] = {"y", "dx", "dgamma", "dbeta"};
+  for (size_t k = 0; k < actual.size(); ++k) {
+    // A parameter's gradient is a sum of terms near 1, which may nearly cancel.
+    double largest = k < 2 ? 0 : static_cast<double>(c.x.numel() / c.x[3]);
+    for (const double e : expected[k]) largest = std::max(largest, std::abs(e));
+    for (size_t i = 0; i < actual[k].size(); ++i)
+      ASSERT_NEAR(actual[k][i], expected[k][i], tolerance * largest)
+          << c.name << ", " << names[k] << ", element " << i;
+  }
+}
+
+TEST_F(CudaGroupNorm, MatchesTheCpu) {
+  for (const NormCase& c : kCases) {
+    expect_close(c, DType::kF64, 1e-13);
+    expect_close(c, DType::kF32, 2e-6);  // a dozen roundings of 6e-8, and those of the inputs
+  }
+}
+
+// The variance is 4e-4 beside a mean square of 1e6: a sum of squares would have no digit of it.
+TEST_F(CudaGroupNorm, KeepsSmallVariancesBesideLargeMeans) {
+  const int64_t positions = 600, channels = 8;
+  std::vector<float> values(static_cast<size_t>(positions * channels));
+  for (size_t i = 0; i < values.size(); ++i) values[i] = 1000.0f + (i / 8 % 2 ? 0.03125f : 0);
+  const Tensor gamma = full({channels}, 1, DType::kF32, Device::kCuda);
+  const Tensor beta = full({channels}, 0, DType::kF32, Device::kCuda);
+  const Tensor y = group_norm(Tensor::from_host(values, {1, positions, 1, channels}, Device::kCuda),
+                              gamma, beta, {.groups = 2, .epsilon = 0});
+  for (size_t i = 0; i < values.size(); ++i)
+    ASSERT_NEAR(y.to_host<float>()[i], i / 8 % 2 ? 1 : -1, 1e-5) << i;
+}
+
+TEST_F(CudaGroupNorm, SamplesHaveTheSameBitsInAnyBatch) {
+  const Tensor gamma = tensor("gamma", {48}, DType::kF32, Device::kCuda);
+  const Tensor beta = tensor("beta", {48}, DType::kF32, Device::kCuda);
+  const auto norm = [&](const Tensor& x, int64_t first_row) {
+    const RandomStream stream{7, 1, random_counter(3, first_row, Device::kCuda)};
+    return group_norm(x, gamma, beta, {.groups = 6, .dropout = 0.3, .stream = stream});
+  };
+  const Tensor x = tensor("x", {5, 20, 20, 48}, DType::kF32, Device::kCuda);
+  EXPECT_EQ(norm(x.slice(3, 4), 3).to_host<float>(), norm(x, 0).slice(3, 4).to_host<float>());
+}
+
+}  // namespace
+}  // namespace ddpm::testing

@@ -1,0 +1,93 @@
+// What framework/ops/timestep.h computes without gradients, and bias gradients of many positions.
+#include "framework/ops/timestep.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/framework/cuda/cuda_tests.h"
+#include "tests/op_case.h"
+
+namespace ddpm::testing {
+namespace {
+
+using CudaTimestep = Cuda;
+
+template <class T>
+Tensor tensor(const char* name, Shape shape, Device device) {
+  const OpCase values{.name = name, .inputs = {{shape}}, .run = {}};
+  return make_inputs(values, dtype_of<T>, device)[0].detach();
+}
+
+template <class T, class F>
+void expect_same(F f, T tolerance) {
+  const std::vector<T> actual = f(Device::kCuda).template to_host<T>();
+  const std::vector<T> expected = f(Device::kCpu).template to_host<T>();
+  ASSERT_EQ(actual.size(), expected.size());
+  for (size_t i = 0; i < actual.size(); ++i) ASSERT_NEAR(actual[i], expected[i], tolerance) << i;
+}
+
+TEST_F(CudaTimestep, EmbeddingsAreThoseOfTheCpu) {
+  const auto embed = [](Device device) {
+    const Tensor t = Tensor::from_host<int32_t>({0, 1, 999, 3999}, {4}, device);
+    return timestep_embedding(t, 129, DType::kF32);
+  };
+  expect_same<float>(embed, 6e-8f);  // half an ulp of 1
+}
+
+// Rows of packs and of single elements, one and several blocks long.
+TEST_F(CudaTimestep, RowsAreCutIntoBlocks) {
+  for (const int64_t columns : {1, 7, 8, 300, 1028}) {
+    const auto table = [](Device device) { return tensor<float>("table", {4}, device); };
+    const auto t = [](Device device) { return Tensor::from_host<int32_t>({3, 0, 2}, {3}, device); };
+    const auto rows = [&](const char* name, Device device) {
+      return tensor<float>(name, {3, columns}, device);
+    };
+    // Products and sums may be contracted on one side only: an ulp of values below 4.
+    const float tolerance = 5e-7f;
+    expect_same<float>(
+        [&](Device d) {
+          return timestep_mix(table(d), rows("u", d), table(d), rows("v", d), t(d));
+        },
+        tolerance);
+    expect_same<float>([&](Device d) { return timestep_fill(table(d), t(d), {3, columns}); }, 0);
+    expect_same<float>(
+        [&](Device d) { return where_first_timestep(t(d), rows("u", d), rows("v", d)); }, 0);
+    expect_same<float>(
+        [&](Device d) {
+          return ancestral_step(rows("mean", d), rows("lv", d), rows("noise", d), t(d));
+        },
+        tolerance);
+  }
+}
+
+TEST_F(CudaTimestep, NextTimestepWalksTheListAndStaysAtItsEnd) {
+  const Tensor timesteps = Tensor::from_host<int32_t>({9, 4, 0}, {3}, Device::kCuda);
+  Tensor counter = Tensor::from_host<int64_t>({0, 7}, {2}, Device::kCuda);
+  Tensor t = Tensor::zeros({300}, DType::kI32, Device::kCuda);
+  for (const int32_t expected : {9, 4, 0, 0}) {
+    next_timestep(timesteps, counter, t);
+    EXPECT_EQ(t.to_host<int32_t>(), std::vector<int32_t>(300, expected));
+  }
+  EXPECT_EQ(counter.to_host<int64_t>(), (std::vector<int64_t>{4, 7}));
+}
+
+// Several blocks along the positions, several along the channels, with packs and without.
+TEST_F(CudaTimestep, BiasesOfManyPositions) {
+  for (const Shape& shape : {Shape{2, 30, 129}, Shape{2, 26, 516}, Shape{3, 70, 64}}) {
+    const Shape per_sample{shape[0], shape[2]};
+    expect_same<float>(
+        [&](Device d) {
+          return add_per_sample(tensor<float>("x", shape, d), tensor<float>("b", per_sample, d));
+        },
+        0);
+    const auto backward = [&](Device device) {
+      const Tensor dy = tensor<float>("dy", shape, device);
+      Tensor dbias = Tensor::empty(per_sample, DType::kF32, device);
+      DDPM_DISPATCH(device, add_per_sample_backward(dy, dbias));
+      return dbias;
+    };
+    expect_same<float>(backward, 1e-5f);  // up to 70 terms below 1 in two orders
+  }
+}
+
+}  // namespace
+}  // namespace ddpm::testing
