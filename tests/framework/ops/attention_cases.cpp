@@ -49,6 +49,8 @@ const RegisterCase one_head("AttentionOneHead", timed(attention_case({3, 5, 3}, 
 const RegisterCase three_heads("AttentionThreeHeads", attention_case({2, 3, 9}, 3));
 // More queries than one block of the CPU kernel.
 const RegisterCase two_blocks("AttentionLongSequence", attention_case({1, 131, 2}, 1));
+// Rows of P in packs, more than one per lane of a warp on CUDA.
+const RegisterCase packs("AttentionPacks", attention_case({1, 132, 2}, 2));
 const RegisterCase sharp("AttentionSharp", attention_case({1, 4, 3}, 1, 5));
 
 Tensor f32(Shape shape) { return Tensor::zeros(shape, DType::kF32, Device::kCpu); }

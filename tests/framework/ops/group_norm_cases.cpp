@@ -10,7 +10,9 @@
 namespace ddpm::testing {
 namespace {
 
-RandomStream mask_stream() { return {7, random_site("mask"), random_counter(3, 11, Device::kCpu)}; }
+RandomStream mask_stream(Device device) {
+  return {7, random_site("mask"), random_counter(3, 11, device)};
+}
 
 Tensor plain_group_norm(const Tensors& in, int groups, double epsilon) {
   const Shape s = in[0].shape();
@@ -73,28 +75,29 @@ DDPM_OP_CASE(
     .run =
         [](const Tensors& in) {
           return group_norm(in[0], in[1], in[2],
-                            {.groups = 5, .dropout = 0.3, .stream = mask_stream()});
+                            {.groups = 5, .dropout = 0.3, .stream = mask_stream(in[0].device())});
         },
     .reference =
         [](const Tensors& in) {
-          return dropout(plain_group_norm(in, 5, 1e-6), 0.3, mask_stream());
+          return dropout(plain_group_norm(in, 5, 1e-6), 0.3, mask_stream(in[0].device()));
         });
 DDPM_OP_CASE(
     GroupNormSiluDropout, .inputs = {{{2, 3, 5, 72}}, {{72}}, {{72}}},
     .run =
         [](const Tensors& in) {
-          return group_norm(in[0], in[1], in[2],
-                            {.groups = 8, .silu = true, .dropout = 0.1, .stream = mask_stream()});
+          return group_norm(
+              in[0], in[1], in[2],
+              {.groups = 8, .silu = true, .dropout = 0.1, .stream = mask_stream(in[0].device())});
         },
     .reference =
         [](const Tensors& in) {
-          return dropout(silu(plain_group_norm(in, 8, 1e-6)), 0.1, mask_stream());
+          return dropout(silu(plain_group_norm(in, 8, 1e-6)), 0.1, mask_stream(in[0].device()));
         },
     .bench_shapes = {{16, 32, 32, 128}, {128}, {128}});
 
 DDPM_OP_CASE(
     Dropout, .inputs = {{{3, 70}}},
-    .run = [](const Tensors& in) { return dropout(in[0], 0.4, mask_stream()); },
+    .run = [](const Tensors& in) { return dropout(in[0], 0.4, mask_stream(in[0].device())); },
     .bench_shapes = {{16, 32 * 32 * 128}});
 
 DDPM_ERROR_CASE(
@@ -106,7 +109,8 @@ DDPM_ERROR_CASE(
         },
     .message = "group_norm: the 10 channels of x (1, 2, 2, 10)");
 DDPM_ERROR_CASE(
-    DropoutRate, .run = [] { dropout(full({2}, 1, DType::kF32, Device::kCpu), 1, mask_stream()); },
+    DropoutRate,
+    .run = [] { dropout(full({2}, 1, DType::kF32, Device::kCpu), 1, mask_stream(Device::kCpu)); },
     .message = "dropout: the rate 1 is not in [0, 1)");
 
 }  // namespace
