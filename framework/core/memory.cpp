@@ -9,6 +9,7 @@ namespace ddpm {
 
 // Declared here and defined by each backend: framework/cuda/memory.cu has the CUDA half.
 namespace cuda {
+bool is_available();
 std::byte* allocate(size_t bytes);
 void release(std::byte* block);
 void zero(std::byte* destination, size_t bytes);
@@ -41,6 +42,13 @@ void copy_to_host(void* destination, const std::byte* source, size_t bytes) {
 }  // namespace cpu
 
 namespace memory {
+
+bool is_available(Device device) {
+#ifdef DDPM_WITH_CUDA
+  if (device == Device::kCuda) return cuda::is_available();
+#endif
+  return device == Device::kCpu;
+}
 
 std::byte* allocate(Device device, size_t bytes) {
   std::byte* block = nullptr;

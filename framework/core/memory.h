@@ -9,6 +9,9 @@ namespace ddpm::memory {
 
 inline constexpr size_t kAlignment = 256;  // bytes; covers a cache line and a TMA descriptor
 
+// Whether this program was built for the device and the machine has one.
+bool is_available(Device device);
+
 std::byte* allocate(Device device, size_t bytes);
 void release(Device device, std::byte* block);
 // Ordered with the kernels of the backend; `zero` and `copy` do not wait for the device.

@@ -5,6 +5,11 @@
 
 namespace ddpm::cuda {
 
+bool is_available() {
+  int devices = 0;
+  return cudaGetDeviceCount(&devices) == cudaSuccess && devices > 0;
+}
+
 std::byte* allocate(size_t bytes) {
   void* block = nullptr;
   const cudaError_t status = cudaMalloc(&block, bytes);

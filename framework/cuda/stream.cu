@@ -24,8 +24,6 @@ class Cublas {
     DDPM_CUDA_CHECK(cudaMalloc(&workspace_, kWorkspaceBytes));
     DDPM_CUBLAS_CHECK(cublasSetStream(handle_, stream()));
     DDPM_CUBLAS_CHECK(cublasSetWorkspace(handle_, workspace_, kWorkspaceBytes));
-    // Without this f32 products may be rounded to TF32's ten bits.
-    DDPM_CUBLAS_CHECK(cublasSetMathMode(handle_, CUBLAS_PEDANTIC_MATH));
   }
   ~Cublas() {
     cublasDestroy(handle_);

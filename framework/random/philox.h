@@ -45,6 +45,11 @@ DDPM_HD inline float to_uniform(uint32_t bits) {
   return fmaf(static_cast<float>(bits >> 9), 0x1p-23f, 0x1p-24f);
 }
 
+// Uniform on (low, high), rounded once wherever it is computed.
+DDPM_HD inline double to_interval(uint32_t bits, double low, double high) {
+  return fma(high - low, static_cast<double>(to_uniform(bits)), low);
+}
+
 // Uniform on {0, ..., bound - 1} by multiply-shift; the bias is below bound / 2^32.
 DDPM_HD inline uint32_t to_index(uint32_t bits, uint32_t bound) {
   return static_cast<uint32_t>((static_cast<uint64_t>(bits) * bound) >> 32);

@@ -82,7 +82,7 @@ void uniform(const RandomStream& stream, double low, double high, Tensor& y) {
     T* out = y.data<T>();
     for_each_block(stream, y, [&](int64_t first, int64_t count, const uint32_t* bits) {
       for (int64_t i = 0; i < count; ++i)
-        out[first + i] = static_cast<T>(low + (high - low) * to_uniform(bits[i]));
+        out[first + i] = static_cast<T>(to_interval(bits[i], low, high));
     });
   });
 }

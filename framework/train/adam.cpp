@@ -1,9 +1,9 @@
 #include "framework/train/adam.h"
 
-#include <cmath>
 #include <vector>
 
 #include "framework/cpu/parallel.h"
+#include "framework/train/step_math.h"
 
 namespace ddpm {
 
@@ -29,21 +29,13 @@ void adam_step(Parameters& parameters, const OptimizerOptions& options, const St
     const T* grad = parameters.grad.data<T>();
     std::vector<T*> averages;
     for (const Tensor& average : parameters.averages) averages.push_back(average.data<T>());
-    const T scale = static_cast<T>(s.grad_scale), rate = static_cast<T>(s.adam_rate);
-    const T keep1 = static_cast<T>(options.beta1), take1 = static_cast<T>(1 - options.beta1);
-    const T keep2 = static_cast<T>(options.beta2), take2 = static_cast<T>(1 - options.beta2);
-    const T epsilon = static_cast<T>(options.epsilon);
+    const math::Adam<T> update(options, s);
     // Ranges of 16,384 elements stay in the cache between the update and the averages.
     parallel_ranges(parameters.master.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
       T* __restrict w = weights;
       T* __restrict m = moment1;
       T* __restrict v = moment2;
-      for (int64_t i = begin; i < end; ++i) {
-        const T g = scale * grad[i];
-        m[i] = keep1 * m[i] + take1 * g;
-        v[i] = keep2 * v[i] + take2 * g * g;
-        w[i] -= rate * m[i] / (std::sqrt(v[i]) + epsilon);
-      }
+      for (int64_t i = begin; i < end; ++i) update(grad[i], m[i], v[i], w[i]);
       for (size_t k = 0; k < averages.size(); ++k) {
         T* __restrict average = averages[k];
         const T take = static_cast<T>(1 - s.average_decay[k]);

@@ -4,19 +4,23 @@
 
 namespace ddpm {
 
-#ifndef DDPM_WITH_CUDA
-struct StepRunner::Graph {};
-#endif
-
 StepRunner::StepRunner(Device device, std::function<void()> step)
     : device_(device), step_(std::move(step)), pool_(Pool::create(device)) {}
 
-StepRunner::~StepRunner() = default;
-
 void StepRunner::run() {
   PoolScope scope(pool_);
+  if (eager_steps_left_ == 0) {
+    if (!replay_) DDPM_DISPATCH_RESULT(device_, replay_, capture(step_));
+    replay_();
+    return;
+  }
   step_();
-  if (eager_steps_left_ > 0 && --eager_steps_left_ == 0) pool_->freeze();
+  if (--eager_steps_left_ == 0) pool_->freeze();
 }
 
+namespace cpu {
+
+std::function<void()> capture(const std::function<void()>& step) { return step; }
+
+}  // namespace cpu
 }  // namespace ddpm

@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 
+#include "framework/core/dispatch.h"
 #include "framework/core/pool.h"
 
 namespace ddpm {
@@ -14,19 +15,20 @@ namespace ddpm {
 class StepRunner {
  public:
   StepRunner(Device device, std::function<void()> step);
-  ~StepRunner();
 
   void run();
   const Pool& pool() const { return *pool_; }
 
  private:
-  struct Graph;  // defined where the CUDA runtime is known
-
   Device device_;
   std::function<void()> step_;
   int eager_steps_left_ = 2;  // the second run finds every block it needs in the pool
   std::shared_ptr<Pool> pool_;
-  std::unique_ptr<Graph> graph_;
+  std::function<void()> replay_;  // empty while steps are eager
 };
+
+// The same step as a function that repeats it: on the GPU one launch of what `step` would launch.
+// Capturing executes nothing on the device.
+DDPM_KERNEL(std::function<void()> capture(const std::function<void()>& step));
 
 }  // namespace ddpm

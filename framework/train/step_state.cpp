@@ -1,11 +1,9 @@
 #include "framework/train/step_state.h"
 
-#include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <vector>
 
 #include "framework/cpu/parallel.h"
+#include "framework/train/step_math.h"
 
 namespace ddpm {
 
@@ -47,18 +45,8 @@ StepScalars& scalars_of(StepState& state) {
 }  // namespace
 
 void begin_step(const OptimizerOptions& options, StepState& state) {
-  const double step = static_cast<double>(state.counter.data<int64_t>()[0]);
-  StepScalars& s = scalars_of(state);
-  const double warmup = static_cast<double>(options.warmup_steps);
-  s.learning_rate = options.learning_rate * (warmup > 0 ? std::min(step / warmup, 1.0) : 1.0);
-  s.adam_rate = s.learning_rate * std::sqrt(1 - std::pow(options.beta2, step + 1)) /
-                (1 - std::pow(options.beta1, step + 1));
-  for (int i = 0; i < options.averages; ++i) {
-    double decay = options.average_decay[static_cast<size_t>(i)];
-    if (options.average_warmup) decay = std::min(decay, (1 + step) / (10 + step));
-    // The paper's code restarts the average at the first step (decay 1e-10 while step < 1).
-    s.average_decay[static_cast<size_t>(i)] = step < 1 ? 0 : decay;
-  }
+  math::begin_step(options, static_cast<double>(state.counter.data<int64_t>()[0]),
+                   scalars_of(state));
 }
 
 void measure_gradient(const Tensor& grad, const OptimizerOptions& options, StepState& state) {
@@ -83,15 +71,7 @@ void measure_gradient(const Tensor& grad, const OptimizerOptions& options, StepS
   });
   double total = 0;
   for (double p : partial) total += p;
-  StepScalars& s = scalars_of(state);
-  s.grad_norm = std::sqrt(total);
-  if (!std::isfinite(s.grad_norm)) {
-    s.grad_scale = 0;
-    if (s.first_nonfinite_step < 0) s.first_nonfinite_step = state.counter.data<int64_t>()[0];
-  } else {
-    const bool clips = options.grad_clip > 0 && s.grad_norm > options.grad_clip;
-    s.grad_scale = clips ? options.grad_clip / s.grad_norm : 1;
-  }
+  math::clip_gradient(options, total, state.counter.data<int64_t>()[0], scalars_of(state));
 }
 
 void end_step(StepState& state) { ++state.counter.data<int64_t>()[0]; }
