@@ -1,7 +1,7 @@
 // CUDA kernels of framework/ops/timestep.h. Timesteps and tables are read by the kernels, so a
 // captured step sees new ones at every replay.
-#include "framework/cuda/channel_tiles.cuh"
 #include "framework/cuda/row_map.cuh"
+#include "framework/cuda/sum_positions.cuh"
 #include "framework/ops/scalar_math.h"
 #include "framework/ops/timestep.h"
 
@@ -28,23 +28,6 @@ __global__ void add_per_sample_kernel(int64_t sample_size, int channels, const T
 #pragma unroll
   for (int k = 0; k < kWidth; ++k) values.v[k] += added.v[k];
   store_packed(y + offset, values);
-}
-
-// out[n, chunk, c] = sum over the positions of the chunk of x[n, position, c]
-template <class T, int kWidth>
-__global__ void sum_positions_kernel(ChannelTiles tiles, const T* __restrict__ x,
-                                     T* __restrict__ out) {
-  const ChannelTile tile(tiles, kWidth);
-  T sums[1][kWidth] = {};
-#pragma unroll 4
-  for (int p = tile.begin; p < tile.end; p += tiles.rows) {
-    const auto in = load_packed<T, kWidth>(x + tile.offset + int64_t{p} * tiles.channels);
-#pragma unroll
-    for (int k = 0; k < kWidth; ++k) sums[0][k] += in.v[k];
-  }
-  sum_rows(tiles, sums, [&](int channel, const T(&totals)[1]) {
-    out[int64_t{blockIdx.x} * tiles.channels + channel] = totals[0];
-  });
 }
 
 __global__ void next_timestep_kernel(const int32_t* timesteps, int64_t count, int64_t* counter,
@@ -137,26 +120,8 @@ void add_per_sample_forward(const Tensor& x, const Tensor& bias, Tensor& y) {
   });
 }
 
-// Every pass leaves one position per chunk, until there is one.
 void add_per_sample_backward(const Tensor& dy, Tensor& dbias) {
-  const int64_t samples = dbias.shape()[0], channels = dbias.shape()[1];
-  DDPM_FLOATS(dy.dtype(), T, {
-    const auto reduce = [&](auto width) {
-      Tensor in = dy;
-      int64_t chunks = 0;
-      do {
-        const ChannelTiles tiles(samples, in.numel() / dbias.numel(), channels, width());
-        chunks = tiles.chunks;
-        Tensor out = chunks == 1
-                         ? dbias
-                         : Tensor::empty({samples, chunks, channels}, dy.dtype(), dy.device());
-        launch(sum_positions_kernel<T, width()>, tiles.grid(), tiles.block(), 0, tiles,
-               in.data<T>(), out.data<T>());
-        in = out;
-      } while (chunks > 1);
-    };
-    with_width<T>(channels, reduce, dy.raw());
-  });
+  sum_positions(dy, dbias.shape()[0], dbias.shape()[1], 1, dbias);
 }
 
 void timestep_mix_forward(const Tensor& a, const Tensor& u, const Tensor& b, const Tensor& v,
