@@ -132,7 +132,7 @@ INSTANTIATE_TEST_SUITE_P(All, CudaConv2d, ::testing::ValuesIn(parameters()), [](
   return fmt::format("{}_{}", test.param.algorithm.name, name_of(test.param.pass));
 });
 
-TEST(CudaConv2dAlgorithms, ForceChoosesByNameOnBothDevices) {
+TEST(CudaConv2dAlgorithms, ForceChoosesByNameWhereItIsKnown) {
   const Conv2dProblem pointwise{.images = 2,
                                 .in_height = 4,
                                 .in_width = 4,
@@ -140,16 +140,16 @@ TEST(CudaConv2dAlgorithms, ForceChoosesByNameOnBothDevices) {
                                 .out_height = 4,
                                 .out_width = 4,
                                 .out_channels = 4};
-  const auto chosen = [&] {
-    return std::string(cpu::choose_conv2d_algorithm(cuda::conv2d_algorithms(Conv2dPass::kForward),
-                                                    Conv2dPass::kForward, pointwise)
-                           .name);
+  const auto chosen_by = [&](auto& tables) {
+    const auto table = tables(Conv2dPass::kForward);
+    return std::string(cpu::choose_conv2d_algorithm(table, Conv2dPass::kForward, pointwise).name);
   };
-  const std::string usual = cpu::choose_conv2d_algorithm(Conv2dPass::kForward, pointwise).name;
-  EXPECT_EQ(chosen(), "cublas");
+  cpu::force_conv2d_algorithm("");
+  const std::string usual_of_cpu = chosen_by(cpu::conv2d_algorithms);
+  EXPECT_EQ(chosen_by(cuda::conv2d_algorithms), "cublas");
   cpu::force_conv2d_algorithm("implicit_gemm");
-  EXPECT_EQ(chosen(), "implicit_gemm");
-  EXPECT_EQ(cpu::choose_conv2d_algorithm(Conv2dPass::kForward, pointwise).name, usual);
+  EXPECT_EQ(chosen_by(cuda::conv2d_algorithms), "implicit_gemm");
+  EXPECT_EQ(chosen_by(cpu::conv2d_algorithms), usual_of_cpu);
   cpu::force_conv2d_algorithm("");
 }
 
