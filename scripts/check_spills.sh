@@ -5,7 +5,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-sources=(framework/cuda/conv2d_implicit_gemm.cu)
+sources=(
+  framework/cuda/conv2d_implicit_gemm.cu
+  framework/ops/attention.cu
+  framework/ops/group_norm.cu
+)
 architectures=(sm_75 sm_80 sm_90a)
 
 nvcc=$(command -v nvcc || true)

@@ -23,11 +23,13 @@ struct ChannelTiles {
       : samples(sample_count),
         positions(static_cast<int>(position_count)),
         channels(static_cast<int>(channel_count)) {
-    DDPM_ASSERT(0 < position_count * channel_count && position_count * channel_count <= INT32_MAX,
+    constexpr int64_t kMost = 1 << 30;
+    DDPM_ASSERT(0 < position_count && position_count <= kMost && 0 < channel_count &&
+                    channel_count <= kMost,
                 "{} positions of {} channels", position_count, channel_count);
-    // Eight positions per thread keep enough loads in flight; with 64 chunks at most, merging them
-    // stays cheap.
-    constexpr int kMaxColumns = 128, kPositionsPerThread = 8, kMaxChunks = 64;
+    // Eight positions per thread keep enough loads in flight; at most 256 chunks keep many samples
+    // cheap to merge and still let a single one fill a GPU.
+    constexpr int kMaxColumns = 128, kPositionsPerThread = 8, kMaxChunks = 256;
     const int64_t vectors = channels / width;
     tiles = static_cast<int>(ceil_div(vectors, kMaxColumns));
     columns = static_cast<int>(ceil_div(vectors, tiles));
@@ -71,7 +73,8 @@ struct ChannelTile {
 // Adds up what the threads of a block have for the same channel, row after row, and calls
 // store(channel, totals) once per channel. All threads of the block call this.
 template <int kSums, int kWidth, class A, class Store>
-__device__ void sum_rows(const ChannelTiles& tiles, const A (&sums)[kSums][kWidth], Store store) {
+__device__ void sum_block_rows(const ChannelTiles& tiles, const A (&sums)[kSums][kWidth],
+                               Store store) {
   __shared__ A shared[kSums][kThreads * kWidth];
   const int width = static_cast<int>(blockDim.x) * kWidth;
   const int row = static_cast<int>(threadIdx.y), column = static_cast<int>(threadIdx.x);

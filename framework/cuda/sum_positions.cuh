@@ -21,7 +21,7 @@ __global__ void sum_positions_kernel(ChannelTiles tiles, T factor, const T* __re
 #pragma unroll
     for (int k = 0; k < kWidth; ++k) sums[0][k] += in.v[k];
   }
-  sum_rows(tiles, sums, [&](int channel, const T(&totals)[1]) {
+  sum_block_rows(tiles, sums, [&](int channel, const T(&totals)[1]) {
     out[int64_t{blockIdx.x} * tiles.channels + channel] = factor * totals[0];
   });
 }

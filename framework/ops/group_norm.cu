@@ -126,7 +126,7 @@ __global__ void group_norm_moments_kernel(ChannelTiles tiles, const T* __restric
       sums[1][k] += d * d;
     }
   }
-  sum_rows(tiles, sums, [&](int channel, const T(&totals)[2]) {
+  sum_block_rows(tiles, sums, [&](int channel, const T(&totals)[2]) {
     const T count = static_cast<T>(tile.end - tile.first), offset = totals[0] / count;
     const int64_t first = (tile.sample * tiles.positions + tile.first) * tiles.channels;
     const int64_t out = int64_t{blockIdx.x} * tiles.channels + channel;
@@ -219,7 +219,7 @@ __global__ void group_norm_backward_sums_kernel(ChannelTiles tiles, NormPointers
       sums[1][k] += du.v[k] * xhat.v[k];
     }
   }
-  sum_rows(tiles, sums, [&](int channel, const T(&totals)[2]) {
+  sum_block_rows(tiles, sums, [&](int channel, const T(&totals)[2]) {
     const int64_t out = int64_t{blockIdx.x} * tiles.channels + channel;
     sum_du[out] = totals[0];
     sum_du_xhat[out] = totals[1];
@@ -271,7 +271,7 @@ __global__ void group_norm_parameter_grad_kernel(ChannelTiles tiles, const T* su
       sums[0][0] += sum_du[i];
       sums[1][0] += sum_du_xhat[i];
     }
-  sum_rows(tiles, sums, [&](int c, const T(&totals)[2]) {
+  sum_block_rows(tiles, sums, [&](int c, const T(&totals)[2]) {
     dbeta[c] = totals[0];
     dgamma[c] = totals[1];
   });

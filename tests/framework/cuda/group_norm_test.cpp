@@ -36,7 +36,7 @@ const NormCase kCases[] = {
     {"two chunks", {2, 1, 17, 512}, 32},
     {"two tiles of single channels, a group in both", {1, 5, 6, 129}, 3},
     {"two tiles of packs, groups in both", {1, 2, 13, 516}, 43},
-    {"as many chunks as there may be", {1, 1, 1030, 512}, 32},
+    {"as many chunks as there may be", {1, 1, 4100, 127}, 1},
     {"more samples than rows of threads", {19, 3, 3, 36}, 6},
     {"unaligned", {2, 5, 5, 12}, 3, true, 0.2, 1},
 };
