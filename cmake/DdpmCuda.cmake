@@ -27,16 +27,20 @@ if(DDPM_CUDA)
     set(CMAKE_CUDA_ARCHITECTURES 75-real 80-real 90a-real 90-virtual)
   endif()
   enable_language(CUDA)
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # CMake 3.25.1 does not know nvcc's flag
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+    set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+  endif()
+  set(CMAKE_CUDA_STANDARD 20)
   if(CCACHE_PROGRAM)
     set(CMAKE_CUDA_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
   endif()
   find_package(CUDAToolkit 12 REQUIRED)
   target_compile_definitions(ddpm_cuda INTERFACE DDPM_WITH_CUDA
     $<$<COMPILE_LANGUAGE:CUDA>:FMT_USE_CONSTEXPR=1>)  # fmt 9 does not know that nvcc has constexpr
-  # The standard is spelled out because CMake 3.25.1 does not know nvcc's flag for it. Device code
-  # calls constexpr functions of the host, such as std::array's.
-  target_compile_options(ddpm_cuda INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20
-    --expt-relaxed-constexpr -lineinfo -Xcompiler=-Wall,-Wextra>
+  # Device code calls constexpr functions of the host, such as std::array's.
+  target_compile_options(ddpm_cuda INTERFACE
+    $<$<COMPILE_LANGUAGE:CUDA>:--expt-relaxed-constexpr -lineinfo -Xcompiler=-Wall,-Wextra>
     $<$<AND:$<COMPILE_LANGUAGE:CUDA>,$<BOOL:${DDPM_WERROR}>>:-Werror=all-warnings>)
   target_link_libraries(ddpm_cuda INTERFACE CUDA::cudart_static CUDA::cublas)
 elseif(DDPM_CUDA_ON_HOST)

@@ -22,12 +22,15 @@ class Fiber {
 
  private:
   static void enter();
-
   void (*body_)();
   bool started_ = false;
   std::byte* stack_;
   ucontext_t context_;
   jmp_buf here_, resumer_;
+  // What the address sanitizer knows of both stacks.
+  void *fake_stack_ = nullptr, *resumer_fake_stack_ = nullptr;
+  const void* resumer_stack_ = nullptr;
+  size_t resumer_stack_bytes_ = 0;
 };
 
 }  // namespace cuda_on_host
