@@ -1,4 +1,4 @@
-// CUDA kernels of group normalisation. T group's statistics need all positions of its sample, so
+// CUDA kernels of group normalisation. A group's statistics need all positions of its sample, so
 // that a pass is three launches: sums per channel and chunk of positions, in all blocks; their
 // totals per group, one block per sample; and the elements themselves, in all blocks again. What
 // follows the normalisation is not kept but computed a second time: backward reads x and dy twice
@@ -58,7 +58,7 @@ struct Tail {
     Bits4 bits{};
 #pragma unroll
     for (int k = 0; k < kWidth; ++k) {
-      // Packs start at multiples of their width: no draw serves parts of two quads.
+      // Packs start at multiples of their width: no pack has parts of two quads.
       const uint32_t word = kWidth % 4 == 0 ? k % 4 : (element + k) % 4;
       if (k % 4 == 0) bits = philox(seed, id, (element + k) / 4);
       const uint32_t drawn = word == 0   ? bits.v[0]
