@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "framework/autograd/tape.h"
+#include "framework/core/memory.h"
 #include "framework/core/pool.h"
 #include "framework/cpu/parallel.h"
 #include "framework/ops/elementwise.h"
@@ -119,6 +120,7 @@ TEST_P(Op, SameBitsForAnyThreadCount) {
 
 #ifdef DDPM_WITH_CUDA
 TEST_P(Op, CudaMatchesCpu) {
+  if (!memory::is_available(Device::kCuda)) GTEST_SKIP() << "no CUDA device";
   const OpCase& c = GetParam();
   const auto cuda = forward_and_gradients(c, DType::kF32, Device::kCuda);
   const auto cpu = forward_and_gradients(c, DType::kF32, Device::kCpu);
