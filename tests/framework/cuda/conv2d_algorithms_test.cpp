@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <type_traits>
 
 #include "framework/core/pool.h"
 #include "framework/cpu/conv2d_algorithms.h"
@@ -91,8 +92,10 @@ class CudaConv2d : public ::testing::TestWithParam<Parameter> {
       ++cases;
       algorithm.run(problem, device);
       const std::vector<T> actual = result_of(pass, device).template to_host<T>();
-      algorithm.run(problem, device);
-      EXPECT_EQ(actual, result_of(pass, device).template to_host<T>()) << c.name << ", run again";
+      if constexpr (std::is_same_v<T, float>) {
+        algorithm.run(problem, device);
+        EXPECT_EQ(actual, result_of(pass, device).template to_host<T>()) << c.name << ", run again";
+      }
 
       const Conv2dOperands host = operands_of<double>(c, pass, Device::kCpu, has_bias);
       problem.dtype = DType::kF64;
