@@ -6,8 +6,8 @@
 #include "framework/cuda/block_reduce.cuh"
 #include "framework/cuda/cublas.h"
 #include "framework/cuda/launch.cuh"
-#include "framework/cuda/softmax.cuh"
 #include "framework/ops/attention.h"
+#include "framework/ops/softmax.cuh"
 
 namespace ddpm::cuda {
 namespace {

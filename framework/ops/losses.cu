@@ -2,9 +2,9 @@
 // the size of the sample alone. The formulas are those of loss_math.h.
 #include "framework/cuda/block_reduce.cuh"
 #include "framework/cuda/launch.cuh"
-#include "framework/cuda/softmax.cuh"
 #include "framework/ops/loss_math.h"
 #include "framework/ops/losses.h"
+#include "framework/ops/softmax.cuh"
 
 namespace ddpm::cuda {
 namespace {

@@ -11,6 +11,7 @@
 #include "framework/core/pool.h"
 #include "framework/cpu/conv2d_algorithms.h"
 #include "framework/ops/conv2d_problem.h"
+#include "tests/framework/cuda/cuda_tests.h"
 #include "tests/op_case.h"
 
 namespace ddpm::testing {
@@ -77,7 +78,7 @@ struct Parameter {
   Conv2dAlgorithm algorithm;
 };
 
-class CudaConv2d : public ::testing::TestWithParam<Parameter> {
+class CudaConv2d : public Cuda, public ::testing::WithParamInterface<Parameter> {
  protected:
   // Compares the algorithm in type T with the CPU's last algorithm, which supports everything.
   template <class T>
