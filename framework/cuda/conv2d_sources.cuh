@@ -121,7 +121,7 @@ class PixelRows {
     const int column = column_[i] + tap_.middle * lattice_.sign;
     const bool is_inside = tap_.high < lattice_.taps_high && row >= 0 && row < height_ &&
                            column >= 0 && column < width_;
-    const int pixel = (image_[i] + row) * width_ + column;
+    const int pixel = is_inside ? (image_[i] + row) * width_ + column : 0;
     const int channel = tap_.low;
     if (i == Loads::kVectors - 1) tap_.advance(Loads::Tile::kDepth, lattice_.taps_wide, channels_);
     return is_inside ? Loads::load(in_ + static_cast<int64_t>(pixel) * channels_ + channel)
@@ -160,7 +160,7 @@ class TapColumns {
     const int row = row_ + pixel_.middle * e_.stride, column = column_ + pixel_.low * e_.stride;
     const bool is_inside = pixel_.high < e_.images && row >= 0 && row < e_.in_height &&
                            column >= 0 && column < e_.in_width;
-    const int pixel = (pixel_.high * e_.in_height + row) * e_.in_width + column;
+    const int pixel = is_inside ? (pixel_.high * e_.in_height + row) * e_.in_width + column : 0;
     pixel_.advance(Loads::kStep, e_.out_height, e_.out_width);
     return is_inside ? Loads::load(x_ + static_cast<int64_t>(pixel) * e_.in_channels)
                      : Loads::zero();
