@@ -7,22 +7,24 @@
 namespace ddpm::cuda {
 namespace {
 
-// The top left pixel of the block of four that belongs to pixel `pixel` of images `width` wide. A
-// large image is twice as wide, so two of its rows are four small ones long.
-__device__ int64_t block_of(int64_t pixel, int64_t width) {
-  return pixel / width * 4 * width + pixel % width * 2;
+// Where in the large image the block of four begins that belongs to element i of images `width`
+// wide. A large image is twice as wide, so two of its rows are four small ones long. Divisions of
+// 32 bits are several times as fast as those of 64.
+__device__ int64_t block_of(uint32_t i, uint32_t width, uint32_t channels) {
+  const uint32_t pixel = i / channels;
+  return (int64_t{pixel / width} * 4 * width + pixel % width * 2) * channels + i % channels;
 }
 
 template <class T, int kWidth>
-__global__ void repeat_2x2_kernel(int64_t count, int64_t width, int64_t channels, T factor,
+__global__ void repeat_2x2_kernel(int64_t count, uint32_t width, uint32_t channels, T factor,
                                   const T* x, T* y) {
   const int64_t i = global_thread() * kWidth;
   if (i >= count) return;
-  const int64_t left = block_of(i / channels, width) * channels + i % channels;
+  const int64_t left = block_of(static_cast<uint32_t>(i), width, channels);
   Packed<T, kWidth> value = load_packed<T, kWidth>(x + i);
 #pragma unroll
   for (int k = 0; k < kWidth; ++k) value.v[k] *= factor;
-  const int64_t down = 2 * width * channels;
+  const int64_t down = int64_t{2} * width * channels;
   store_packed(y + left, value);
   store_packed(y + left + channels, value);
   store_packed(y + left + down, value);
@@ -30,12 +32,12 @@ __global__ void repeat_2x2_kernel(int64_t count, int64_t width, int64_t channels
 }
 
 template <class T, int kWidth>
-__global__ void sum_2x2_kernel(int64_t count, int64_t width, int64_t channels, T factor, const T* x,
-                               T* y) {
+__global__ void sum_2x2_kernel(int64_t count, uint32_t width, uint32_t channels, T factor,
+                               const T* x, T* y) {
   const int64_t i = global_thread() * kWidth;
   if (i >= count) return;
-  const int64_t left = block_of(i / channels, width) * channels + i % channels;
-  const int64_t down = 2 * width * channels;
+  const int64_t left = block_of(static_cast<uint32_t>(i), width, channels);
+  const int64_t down = int64_t{2} * width * channels;
   const auto a = load_packed<T, kWidth>(x + left), b = load_packed<T, kWidth>(x + left + channels);
   const auto c = load_packed<T, kWidth>(x + left + down);
   const auto d = load_packed<T, kWidth>(x + left + down + channels);
@@ -48,7 +50,10 @@ __global__ void sum_2x2_kernel(int64_t count, int64_t width, int64_t channels, T
 }  // namespace
 
 void repeat_2x2(const Tensor& x, double factor, Tensor& y) {
-  const int64_t count = x.numel(), width = x.shape()[2], channels = x.shape()[3];
+  const int64_t count = x.numel();
+  const uint32_t width = static_cast<uint32_t>(x.shape()[2]);
+  const uint32_t channels = static_cast<uint32_t>(x.shape()[3]);
+  DDPM_ASSERT(count <= UINT32_MAX, "{} elements", count);
   DDPM_FLOATS(x.dtype(), T, {
     const T* in = x.data<T>();
     T* out = y.data<T>();
@@ -63,7 +68,10 @@ void repeat_2x2(const Tensor& x, double factor, Tensor& y) {
 }
 
 void sum_2x2(const Tensor& x, double factor, Tensor& y) {
-  const int64_t count = y.numel(), width = y.shape()[2], channels = y.shape()[3];
+  const int64_t count = y.numel();
+  const uint32_t width = static_cast<uint32_t>(y.shape()[2]);
+  const uint32_t channels = static_cast<uint32_t>(y.shape()[3]);
+  DDPM_ASSERT(count <= UINT32_MAX, "{} elements", count);
   DDPM_FLOATS(x.dtype(), T, {
     const T* in = x.data<T>();
     T* out = y.data<T>();

@@ -22,13 +22,15 @@ struct StreamView {
 };
 
 template <class Use, class Width>
-__global__ void quads_kernel(StreamView stream, int64_t row_size, int64_t quads, int64_t count,
+__global__ void quads_kernel(StreamView stream, int64_t row_size, uint32_t quads, uint32_t count,
                              Use use, Width width) {
   const int64_t i = global_thread();
   if (i >= count) return;
-  const int64_t row = i / quads, quad = i % quads, rest = row_size - 4 * quad;
-  const Bits4 bits = philox(stream.seed, stream.row_id(row), static_cast<uint32_t>(quad));
-  use(row * row_size + 4 * quad, rest < 4 ? static_cast<int>(rest) : 4, bits, width);
+  // Divisions of 32 bits are several times as fast as those of 64.
+  const uint32_t row = static_cast<uint32_t>(i) / quads, quad = static_cast<uint32_t>(i) % quads;
+  const int64_t first = int64_t{4} * quad, rest = row_size - first;
+  const Bits4 bits = philox(stream.seed, stream.row_id(row), quad);
+  use(row * row_size + first, rest < 4 ? static_cast<int>(rest) : 4, bits, width);
 }
 
 // use(first, count, bits, width) for the four words of every counter of y (N, ...): they belong to
@@ -39,12 +41,14 @@ void for_each_quad(const RandomStream& stream, const Tensor& y, Use use,
                    const Addresses*... addresses) {
   const int64_t rows = y.shape()[0];
   if (y.numel() == 0) return;
-  const int64_t row_size = y.numel() / rows, quads = ceil_div(row_size, 4);
+  const int64_t row_size = y.numel() / rows, quads = ceil_div(row_size, 4), count = rows * quads;
+  DDPM_ASSERT(count <= UINT32_MAX, "{} rows of {} elements", rows, row_size);
   with_width<T>(
       row_size,
       [&](auto width) {
-        launch(quads_kernel<Use, decltype(width)>, blocks_for(rows * quads), kThreads, 0,
-               StreamView(stream), row_size, quads, rows * quads, use, width);
+        launch(quads_kernel<Use, decltype(width)>, blocks_for(count), kThreads, 0,
+               StreamView(stream), row_size, static_cast<uint32_t>(quads),
+               static_cast<uint32_t>(count), use, width);
       },
       addresses...);
 }
