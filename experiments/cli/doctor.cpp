@@ -19,6 +19,9 @@
 #include "experiments/runner/build_info.h"
 #include "framework/core/check.h"
 #include "framework/cpu/conv2d_algorithms.h"
+#ifdef DDPM_WITH_CUDA
+#include "framework/cuda/conv2d_algorithms.h"
+#endif
 #include "framework/cpu/parallel.h"
 
 namespace ddpm {
@@ -113,6 +116,7 @@ Json facts() {
   facts["libraries"] = library_versions();
 #ifdef DDPM_WITH_CUDA
   facts["cuda"] = true;
+  facts["cuda_convolution"] = cpu::describe_conv2d_algorithms(cuda::conv2d_algorithms);
 #else
   facts["cuda"] = false;
 #endif

@@ -98,15 +98,17 @@ void force_conv2d_algorithm(const std::string& name) {
   forced_name() = name;
 }
 
-std::string describe_conv2d_algorithms() {
+std::string describe_conv2d_algorithms(
+    std::span<const Conv2dAlgorithm> (*algorithms_of)(Conv2dPass)) {
   Conv2dProblem p{.images = 8, .in_height = 32, .in_width = 32, .in_channels = 128};
   p.out_height = p.out_width = 32, p.out_channels = 128;
   p.kernel_height = p.kernel_width = 3, p.pad_top = p.pad_left = 1;
   std::string text;
   for (Conv2dPass pass : kConv2dPasses) {
     std::string others;
-    const Conv2dAlgorithm& chosen = choose_conv2d_algorithm(pass, p);
-    for (const Conv2dAlgorithm& algorithm : conv2d_algorithms(pass))
+    const std::span<const Conv2dAlgorithm> algorithms = algorithms_of(pass);
+    const Conv2dAlgorithm& chosen = choose_conv2d_algorithm(algorithms, pass, p);
+    for (const Conv2dAlgorithm& algorithm : algorithms)
       if (&algorithm != &chosen && algorithm.supports(p))
         others += fmt::format("{}{}", others.empty() ? "" : ", ", algorithm.name);
     text += fmt::format("conv2d {}: {}{}{}\n", name_of(pass), chosen.name,

@@ -22,7 +22,9 @@ void run_conv2d(Conv2dPass pass, const Conv2dProblem& problem, const Conv2dOpera
 // name lifts the force; an unknown one is an error that lists the known ones.
 void force_conv2d_algorithm(const std::string& name);
 
-// One line per pass for `ddpm doctor`: what a 3x3 convolution in f32 runs on this processor.
-std::string describe_conv2d_algorithms();
+// One line per pass for `ddpm doctor`: what a 3x3 convolution in f32 runs on this machine, by the
+// tables of one backend.
+std::string describe_conv2d_algorithms(
+    std::span<const Conv2dAlgorithm> (*algorithms_of)(Conv2dPass) = conv2d_algorithms);
 
 }  // namespace ddpm::cpu

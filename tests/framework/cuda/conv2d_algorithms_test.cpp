@@ -157,5 +157,11 @@ TEST(CudaConv2dAlgorithms, ForceChoosesByNameWhereItIsKnown) {
   cpu::force_conv2d_algorithm("");
 }
 
+TEST(CudaConv2dAlgorithms, DescriptionNamesThoseOfThisBackend) {
+  const std::string text = cpu::describe_conv2d_algorithms(cuda::conv2d_algorithms);
+  for (Conv2dPass pass : kConv2dPasses)
+    EXPECT_THAT(text, ::testing::HasSubstr(fmt::format("conv2d {}: implicit_gemm", name_of(pass))));
+}
+
 }  // namespace
 }  // namespace ddpm::testing
