@@ -136,8 +136,8 @@ TEST(App, Version) {
 
 TEST(App, ListNamesEveryVariant) {
   const auto json = run_json({"list", "--json"});
-  for (const char* kind :
-       {"schedules", "parameterizations", "variances", "losses", "samplers", "datasets", "models"})
+  for (const char* kind : {"schedules", "parameterizations", "variances", "losses", "samplers",
+                           "datasets", "models", "metrics"})
     EXPECT_FALSE(json[kind].empty()) << kind;
   ASSERT_EQ(json["schedules"].size(), schedules().names().size());
   EXPECT_EQ(json["schedules"][0]["name"], schedules().names()[0]);
@@ -146,7 +146,7 @@ TEST(App, ListNamesEveryVariant) {
   expect_usage_error(
       {"list", "loses"},
       "unknown kind 'loses'; known: schedules, parameterizations, variances, losses, "
-      "samplers, datasets, models, studies. Did you mean 'losses'?");
+      "samplers, datasets, models, metrics, studies. Did you mean 'losses'?");
 }
 
 TEST(App, ConfigShow) {
