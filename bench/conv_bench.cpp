@@ -14,7 +14,7 @@
 #include "framework/core/tensor.h"
 #include "framework/cpu/conv2d_algorithms.h"
 #include "framework/cpu/parallel.h"
-#include "framework/ops/conv2d.h"
+#include "framework/ops/conv2d_problem.h"
 #include "framework/random/random.h"
 
 namespace ddpm {
@@ -44,21 +44,9 @@ void run_layer(const Layer& layer, int64_t batch, bool all_algorithms, const std
   const Shape x_shape{batch, layer.extent, layer.extent, layer.in_channels};
   const Shape weight_shape{layer.out_channels, layer.kernel, layer.kernel, layer.in_channels};
   const Shape y_shape = geometry.output_shape(x_shape, weight_shape);
-  const Conv2dProblem problem{.dtype = DType::kF32,
-                              .images = batch,
-                              .in_height = x_shape[1],
-                              .in_width = x_shape[2],
-                              .in_channels = x_shape[3],
-                              .out_height = y_shape[1],
-                              .out_width = y_shape[2],
-                              .out_channels = y_shape[3],
-                              .kernel_height = layer.kernel,
-                              .kernel_width = layer.kernel,
-                              .stride = layer.stride,
-                              .pad_top = geometry.pad_top,
-                              .pad_left = geometry.pad_left};
   const Conv2dOperands operands{
       normal(x_shape, 1), normal(weight_shape, 2), {}, normal(y_shape, 3)};
+  const Conv2dProblem problem = conv2d_problem(operands.x, operands.weight, operands.y, geometry);
   const double flops = 2.0 * static_cast<double>(y_shape.numel() * weight_shape.numel()) /
                        static_cast<double>(weight_shape[0]);
   for (Conv2dPass pass : kConv2dPasses)
