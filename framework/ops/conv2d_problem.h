@@ -1,5 +1,5 @@
 // The arguments of conv2d and linear as the problem that the tables of algorithms decide on. For
-// the sources of the two ops only.
+// sources: no public header includes it.
 #pragma once
 
 #include "framework/core/conv2d_problem.h"
