@@ -61,8 +61,12 @@ std::string take_errors() {
   return chain;
 }
 
-// HDF5 prints its errors unless told not to, per thread.
-void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
+// Before anything else of HDF5. It prints its errors unless told not to, per thread; and at exit it
+// would flush files that a full disk left half made, and crash: every file is closed by its owner.
+void prepare() {
+  [[maybe_unused]] static const herr_t no_exit_handler = H5dont_atexit();
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
 
 hid_t file_type(DType dtype) {
   switch (dtype) {
@@ -151,7 +155,7 @@ void Hdf5Writer::check(bool ok, fmt::format_string<Args...> action, Args&&... ar
 
 Hdf5Writer::Hdf5Writer(std::string path, bool compress)
     : path_(std::move(path)), temporary_(temporary_path(path_)), compress_(compress) {
-  silence();
+  prepare();
   const Handle create(H5Pcreate(H5P_FILE_CREATE), H5Pclose);
   set_group_properties(create);
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
@@ -258,7 +262,7 @@ void Hdf5Reader::check(bool ok, fmt::format_string<Args...> action, Args&&... ar
 }
 
 Hdf5Reader::Hdf5Reader(std::string path) : path_(std::move(path)) {
-  silence();
+  prepare();
   DDPM_CHECK(std::filesystem::exists(path_), "cannot open '{}': no such file", path_);
   const htri_t is_hdf5 = H5Fis_hdf5(path_.c_str());
   check(is_hdf5 >= 0, "open the file");
@@ -271,7 +275,7 @@ Hdf5Reader::Hdf5Reader(std::string path) : path_(std::move(path)) {
 
 Hdf5Reader::Hdf5Reader(std::string name, std::span<const std::byte> image)
     : path_(std::move(name)) {
-  silence();
+  prepare();
   const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
   H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
   H5Pset_fapl_core(access, /*increment=*/size_t{1} << 16, /*backing_store=*/false);
