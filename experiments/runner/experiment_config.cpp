@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "framework/core/memory.h"
+
 namespace ddpm {
 namespace {
 
@@ -97,9 +99,11 @@ ExperimentConfig::ExperimentConfig(const Config& config)
       evaluation(read_evaluation(config)) {}
 
 Device select_device(const std::string& name) {
-  // The CUDA backend registers itself here; without it "auto" is the CPU.
-  DDPM_CHECK(name != "cuda", "device 'cuda': this build has no CUDA backend; use 'cpu' or 'auto'");
-  return Device::kCpu;
+  const bool has_gpu = memory::is_available(Device::kCuda);
+  DDPM_CHECK(name != "cuda" || has_gpu, "device 'cuda': {}; use 'cpu' or 'auto'",
+             memory::is_built_for(Device::kCuda) ? "this machine has no usable GPU"
+                                                 : "this program was built without CUDA");
+  return name != "cpu" && has_gpu ? Device::kCuda : Device::kCpu;
 }
 
 }  // namespace ddpm

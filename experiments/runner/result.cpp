@@ -11,7 +11,7 @@
 namespace ddpm {
 
 nlohmann::ordered_json new_result(const TrainRequest& request, const nlohmann::ordered_json& config,
-                                  const Dataset& dataset) {
+                                  const Dataset& dataset, Device device) {
   const std::string started = utc_now(), hash = config_hash(config);
   std::string compact_time = started;
   std::erase_if(compact_time, [](char c) { return c == '-' || c == ':'; });
@@ -28,7 +28,9 @@ nlohmann::ordered_json new_result(const TrainRequest& request, const nlohmann::o
       {"overrides", request.overrides},
       {"git", git_json()},
       {"host", host_json()},
-      {"device", {{"kind", "cpu"}, {"name", host_json()["cpu"]}}},
+      {"device",
+       {{"kind", name_of(device)},
+        {"name", device == Device::kCpu ? host_json()["cpu"] : nlohmann::ordered_json()}}},
       {"build", build_json()},
       {"dataset",
        {{"name", dataset.name},

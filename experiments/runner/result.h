@@ -7,12 +7,13 @@
 #include "data/dataset.h"
 #include "experiments/runner/run_folder.h"
 #include "experiments/runner/train.h"
+#include "framework/core/dtype.h"
 
 namespace ddpm {
 
 // Everything that is known before the first step: identity, configuration, machine, data.
 nlohmann::ordered_json new_result(const TrainRequest& request, const nlohmann::ordered_json& config,
-                                  const Dataset& dataset);
+                                  const Dataset& dataset, Device device);
 
 // Numbers that JSON has no word for become null.
 nlohmann::ordered_json finite_or_null(double value);

@@ -95,7 +95,7 @@ class Run {
   TrainOutcome execute() {
     open_folder();
     trainer_ = std::make_unique<Trainer>(*model_, config_, dataset_);
-    Json result = new_result(request_, resolved_, dataset_);
+    Json result = new_result(request_, resolved_, dataset_, device_);
     if (!checkpoint_.empty()) {
       const CheckpointInfo info = load_checkpoint(checkpoint_, model_->parameters);
       trainer_->restore(info);

@@ -43,6 +43,14 @@ void copy_to_host(void* destination, const std::byte* source, size_t bytes) {
 
 namespace memory {
 
+bool is_built_for([[maybe_unused]] Device device) {
+#ifdef DDPM_WITH_CUDA
+  return true;
+#else
+  return device == Device::kCpu;
+#endif
+}
+
 bool is_available(Device device) {
 #ifdef DDPM_WITH_CUDA
   if (device == Device::kCuda) return cuda::is_available();

@@ -9,6 +9,7 @@ namespace ddpm::memory {
 
 inline constexpr size_t kAlignment = 256;  // bytes; covers a cache line and a TMA descriptor
 
+bool is_built_for(Device device);
 // Whether this program was built for the device and the machine has one.
 bool is_available(Device device);
 
