@@ -21,14 +21,18 @@ Linear::Linear(const Scope& scope, int64_t in, int64_t out, double init_scale)
     : weight(scope.parameter("weight", {out, in}, Init::variance_scaling(init_scale))),
       bias(scope.parameter("bias", {out}, Init::constant(0))) {}
 
-Tensor Linear::operator()(const Tensor& x) const { return linear(x, weight, bias); }
+Tensor Linear::operator()(const Tensor& x, const Tensor& residual) const {
+  return linear(x, weight, bias, residual);
+}
 
 Conv3x3::Conv3x3(const Scope& scope, int64_t in, int64_t out, double init_scale, int stride)
     : weight(scope.parameter("weight", {out, 3, 3, in}, Init::variance_scaling(init_scale))),
       bias(scope.parameter("bias", {out}, Init::constant(0))),
       geometry(Conv2dGeometry::same(3, stride)) {}
 
-Tensor Conv3x3::operator()(const Tensor& x) const { return conv2d(x, weight, bias, geometry); }
+Tensor Conv3x3::operator()(const Tensor& x, const Conv2dAddends& addends) const {
+  return conv2d(x, weight, bias, geometry, addends);
+}
 
 GroupNorm::GroupNorm(const Scope& scope, int64_t channels)
     : weight(scope.parameter("weight", {channels}, Init::constant(1))),

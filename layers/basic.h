@@ -14,10 +14,11 @@ struct DropoutSource {
   Tensor counter;  // StepState::counter
 };
 
-// y = x weight^T + bias on the innermost axis; a 1x1 convolution too. (..., in) -> (..., out)
+// y = x weight^T + bias + residual on the innermost axis; a 1x1 convolution too.
+// (..., in) -> (..., out)
 struct Linear {
   Linear(const Scope& scope, int64_t in, int64_t out, double init_scale = 1);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x, const Tensor& residual = {}) const;
 
   Parameter weight, bias;  // (out, in), (out)
 };
@@ -26,7 +27,7 @@ struct Linear {
 // out)
 struct Conv3x3 {
   Conv3x3(const Scope& scope, int64_t in, int64_t out, double init_scale = 1, int stride = 1);
-  Tensor operator()(const Tensor& x) const;
+  Tensor operator()(const Tensor& x, const Conv2dAddends& addends = {}) const;
 
   Parameter weight, bias;  // (out, 3, 3, in), (out)
   Conv2dGeometry geometry;

@@ -30,10 +30,9 @@ ResidualBlock::ResidualBlock(const Scope& scope, int64_t in, int64_t out,
 
 Tensor ResidualBlock::operator()(const Tensor& x, const Tensor& activated,
                                  const DropoutSource* dropout) const {
-  Tensor h = conv_1(norm_1.then_silu(x));
-  h = add_per_sample(h, time_projection(activated));
-  h = conv_2(norm_2.then_silu(h, dropout_rate, dropout));
-  return add(shortcut ? (*shortcut)(x) : x, h);
+  const Tensor h = conv_1(norm_1.then_silu(x), {.per_sample = time_projection(activated)});
+  const Tensor residual = shortcut ? (*shortcut)(x) : x;
+  return conv_2(norm_2.then_silu(h, dropout_rate, dropout), {.residual = residual});
 }
 
 AttentionBlock::AttentionBlock(const Scope& scope, int64_t channels, int head_count)
@@ -47,8 +46,8 @@ AttentionBlock::AttentionBlock(const Scope& scope, int64_t channels, int head_co
 Tensor AttentionBlock::operator()(const Tensor& x) const {
   const Shape& s = x.shape();
   const Tensor h = reshape(norm(x), {s[0], s[1] * s[2], s[3]});
-  const Tensor y = output(attention(query(h), key(h), value(h), heads));
-  return add(x, reshape(y, s));
+  const Tensor attended = attention(query(h), key(h), value(h), heads);
+  return output(reshape(attended, s), x);
 }
 
 Downsample::Downsample(const Scope& scope, int64_t channels, DownsampleKind kind) {

@@ -12,7 +12,8 @@ namespace ddpm {
 class Denoiser {
  public:
   virtual ~Denoiser() = default;
-  // x (N, H, W, C), t (N) i32 -> (N, H, W, output channels). `dropout` is null at inference.
+  // x (N, H, W, C), t (N) i32 -> (N, H, W, output channels) of the type of x, whatever the network
+  // computes in. `dropout` is null at inference.
   virtual Tensor operator()(const Tensor& x, const Tensor& t,
                             const DropoutSource* dropout = nullptr) const = 0;
 };

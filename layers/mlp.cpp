@@ -37,11 +37,12 @@ Tensor Mlp::operator()(const Tensor& x, const Tensor& t, const DropoutSource*) c
   const int64_t samples = x.shape()[0];
   const Shape expected{samples, image_.height, image_.width, image_.channels};
   DDPM_CHECK(x.shape() == expected, "mlp: x {} for a network of images {}", x.shape(), expected);
-  const Tensor activated = silu(time_embedding_(t, x.dtype()));
-  Tensor h = dense_in_(reshape(x, {samples, x.numel() / samples}));
-  for (const Block& block : blocks_)
-    h = add(h, block.dense(add(silu(h), block.time_projection(activated))));
-  return reshape((*dense_out_)(silu(h)), expected.with_inner(image_.output_channels));
+  const DType compute_type = dense_in_.weight.dtype();
+  const Tensor activated = silu(time_embedding_(t, compute_type));
+  Tensor h = dense_in_(cast(reshape(x, {samples, x.numel() / samples}), compute_type));
+  for (const Block& block : blocks_) h = block.dense(block.time_projection(activated, silu(h)), h);
+  const Tensor y = cast((*dense_out_)(silu(h)), x.dtype());
+  return reshape(y, expected.with_inner(image_.output_channels));
 }
 
 }  // namespace ddpm

@@ -118,9 +118,11 @@ Tensor UNet::operator()(const Tensor& x, const Tensor& t, const DropoutSource* d
   DDPM_CHECK(x.shape() == expected, "unet: x {} for a network of images {}", x.shape(), expected);
   DDPM_CHECK(t.shape() == Shape{expected[0]}, "unet: t {} for x {}", t.shape(), x.shape());
 
+  // Images are in the type of the process around the network, which computes in its own.
+  const DType compute_type = conv_in_.weight.dtype();
   // Every block applies silu to the embedding before its projection: once is enough.
-  const Tensor activated = silu(time_embedding_(t, x.dtype()));
-  Tensor h = conv_in_(x);
+  const Tensor activated = silu(time_embedding_(t, compute_type));
+  Tensor h = conv_in_(cast(x, compute_type));
   std::vector<Tensor> skips = {h};
   for (const DownLevel& level : down_) {
     for (const Stage& stage : level.stages) skips.push_back(h = stage(h, activated, dropout));
@@ -136,7 +138,7 @@ Tensor UNet::operator()(const Tensor& x, const Tensor& t, const DropoutSource* d
     }
     if (level.upsample) h = (*level.upsample)(h);
   }
-  const Tensor y = (*conv_out_)(norm_out_->then_silu(h));
+  const Tensor y = cast((*conv_out_)(norm_out_->then_silu(h)), x.dtype());
   DDPM_ASSERT(y.shape() == expected.with_inner(image_.output_channels), "unet made {}", y.shape());
   return y;
 }

@@ -32,8 +32,10 @@ void Tape::record(const char* name, std::initializer_list<Tensor> inputs, const 
   current_tape->nodes_.push_back({name, output.slot(), std::move(vjp)});
 }
 
-Tensor grad_buffer(const GradRef& slot, const Tensor& like) {
-  return slot->bound && !slot->grad ? slot->bound : Tensor::like(like);
+Tensor grad_buffer(const Tensor& parameter) {
+  const GradRef& slot = parameter.slot();
+  if (slot->bound && !slot->grad) return slot->bound;
+  return Tensor::empty(slot->shape, accumulator_of(parameter.dtype()), parameter.device());
 }
 
 void accumulate_grad(const GradRef& slot, const Tensor& dx) {

@@ -40,9 +40,10 @@ class Tape {
   Tape* previous_;
 };
 
-// Where an op should write the gradient of `slot`: a parameter's own buffer when this is its first
-// contribution, else a new tensor. Pass what was written to accumulate_grad.
-Tensor grad_buffer(const GradRef& slot, const Tensor& like);
+// Where an op should write the gradient of a parameter: its own buffer when this is the first
+// contribution, else a new tensor; f32 where the parameter is bf16. Pass what was written to
+// accumulate_grad.
+Tensor grad_buffer(const Tensor& parameter);
 
 // slot.grad += dx. The first contribution is adopted without a copy; later ones are added out of
 // place, because a gradient handed to two inputs shares its storage.

@@ -12,7 +12,7 @@ namespace ddpm {
 // The extents of y (N, P, Q, K) = conv2d(x (N, H, W, C), weight (K, R, S, C)). Padding below and to
 // the right follows from P and Q.
 struct Conv2dProblem {
-  DType dtype = DType::kF32;
+  DType dtype = DType::kF32;                    // of x, y and weight
   int64_t images = 0;                           // N
   int64_t in_height = 0, in_width = 0;          // H, W
   int64_t in_channels = 0;                      // C
@@ -31,10 +31,13 @@ struct Conv2dProblem {
   }
 };
 
-// A pass reads two of x, weight, y and writes the third. The bias has as many elements as the
-// result has channels, or is empty; the weight gradient ignores it.
+// A pass reads two of x, weight, y and writes the third. What is added to the result before it is
+// rounded and written may each be empty: the bias has as many elements as the result has channels,
+// per_sample (N, K) and residual (N, P, Q, K) are for the forward pass alone. Biases and weight
+// gradients are f32 where x, weight and y are bf16.
 struct Conv2dOperands {
   Tensor x, weight, bias, y;
+  Tensor per_sample = {}, residual = {};
 };
 
 enum class Conv2dPass { kForward, kBackwardData, kBackwardWeight };

@@ -41,6 +41,7 @@
 #endif
 
 // Runs the body with T bound to the element type: DDPM_FLOATS(x.dtype(), T, { ... });
+// For the process around the network: data, noise, losses and the optimizer are never bf16.
 #define DDPM_FLOATS(dtype_, T, ...)                                                   \
   do {                                                                                \
     switch (dtype_) {                                                                 \
@@ -54,4 +55,15 @@
       } break;                                                                        \
       default: DDPM_ASSERT(false, "{} is not a floating type here", name_of(dtype_)); \
     }                                                                                 \
+  } while (0)
+
+// The same for what happens inside the network, where activations and weights may be bf16, too.
+#define DDPM_NETWORK_FLOATS(dtype_, T, ...) \
+  do {                                      \
+    if ((dtype_) == ::ddpm::DType::kBf16) { \
+      using T = ::ddpm::bf16;               \
+      __VA_ARGS__                           \
+    } else {                                \
+      DDPM_FLOATS(dtype_, T, __VA_ARGS__);  \
+    }                                       \
   } while (0)

@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "framework/core/bf16.h"
+
 namespace ddpm {
 
 enum class DType : uint8_t { kF32, kF64, kBf16, kI32, kI64, kU8 };
@@ -33,6 +35,9 @@ constexpr const char* name_of(DType t) {
   return "?";
 }
 
+// The type of norm statistics, parameter gradients and biases where activations are of type `t`.
+constexpr DType accumulator_of(DType t) { return t == DType::kBf16 ? DType::kF32 : t; }
+
 constexpr const char* name_of(Device d) { return d == Device::kCpu ? "cpu" : "cuda"; }
 
 // dtype_of<float>: the DType whose elements are of the C++ type T.
@@ -45,6 +50,10 @@ struct DTypeOf<float> {
 template <>
 struct DTypeOf<double> {
   static constexpr DType value = DType::kF64;
+};
+template <>
+struct DTypeOf<bf16> {
+  static constexpr DType value = DType::kBf16;
 };
 template <>
 struct DTypeOf<int32_t> {

@@ -7,6 +7,7 @@
 
 #include "framework/cpu/conv2d_direct.h"
 #include "framework/cpu/conv2d_tap_gemm.h"
+#include "framework/cpu/conv2d_widened.h"
 #ifdef DDPM_WITH_CUDA
 #include "framework/cuda/conv2d_algorithms.h"
 #endif
@@ -14,28 +15,33 @@
 namespace ddpm::cpu {
 namespace {
 
-bool always(const Conv2dProblem&) { return true; }
+bool tap_gemm_supports(const Conv2dProblem& problem) {
+  return problem.dtype == DType::kF32 || problem.dtype == DType::kF64;
+}
 
 constexpr Conv2dAlgorithm kForward[] = {
 #if defined(__x86_64__)
     {"direct_avx512", direct_avx512_supports, direct_avx512_forward},
     {"direct_avx2", direct_avx2_supports, direct_avx2_forward},
 #endif
-    {"tap_gemm", always, tap_gemm_forward},
+    {"tap_gemm", tap_gemm_supports, tap_gemm_forward},
+    {"widened", widened_supports, widened_forward},
 };
 constexpr Conv2dAlgorithm kBackwardData[] = {
 #if defined(__x86_64__)
     {"direct_avx512", direct_avx512_supports, direct_avx512_backward_data},
     {"direct_avx2", direct_avx2_supports, direct_avx2_backward_data},
 #endif
-    {"tap_gemm", always, tap_gemm_backward_data},
+    {"tap_gemm", tap_gemm_supports, tap_gemm_backward_data},
+    {"widened", widened_supports, widened_backward_data},
 };
 constexpr Conv2dAlgorithm kBackwardWeight[] = {
 #if defined(__x86_64__)
     {"direct_avx512", direct_avx512_supports, direct_avx512_backward_weight},
     {"direct_avx2", direct_avx2_supports, direct_avx2_backward_weight},
 #endif
-    {"tap_gemm", always, tap_gemm_backward_weight},
+    {"tap_gemm", tap_gemm_supports, tap_gemm_backward_weight},
+    {"widened", widened_supports, widened_backward_weight},
 };
 
 // Of every backend: a name that is forced holds where it is known.

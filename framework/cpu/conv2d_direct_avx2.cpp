@@ -25,6 +25,7 @@ struct Avx2 {
   static Vector load(const float* p) { return _mm256_loadu_ps(p); }
   static void store(float* p, Vector v) { _mm256_storeu_ps(p, v); }
   static Vector broadcast(const float* p) { return _mm256_broadcast_ss(p); }
+  static Vector add(Vector a, Vector b) { return _mm256_add_ps(a, b); }
   static Vector multiply_add(Vector a, Vector b, Vector c) { return _mm256_fmadd_ps(a, b, c); }
   // The first `count` lanes, at most all of them.
   static Vector load(const float* p, int64_t count) { return _mm256_maskload_ps(p, mask(count)); }

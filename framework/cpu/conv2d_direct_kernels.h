@@ -34,9 +34,11 @@ struct Tap {
   const float* rows[kRows];
 };
 
-// Where the result of a tile goes: the first `rows` pixels, `columns` channels of each.
+// Where the result of a tile goes: the first `rows` pixels, `columns` channels of each; and what is
+// added there, or null.
 struct TileOutput {
   float* pixels[kRows];
+  const float *per_sample[kRows], *residual[kRows];
   int rows;
 };
 
@@ -73,8 +75,13 @@ void convolve_tile(const Tap* taps, int64_t tap_count, int64_t channels, const f
   for (int i = 0; i < kRows; ++i) {
     if (i >= out.rows) break;
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v)
-      Isa::store(out.pixels[i] + first + v * Isa::kLanes, columns - v * Isa::kLanes, sum[i][v]);
+    for (int v = 0; v < V; ++v) {
+      const int64_t place = first + v * Isa::kLanes, lanes = columns - v * Isa::kLanes;
+      typename Isa::Vector y = sum[i][v];
+      if (out.per_sample[i]) y = Isa::add(y, Isa::load(out.per_sample[i] + place, lanes));
+      if (out.residual[i]) y = Isa::add(y, Isa::load(out.residual[i] + place, lanes));
+      Isa::store(out.pixels[i] + place, lanes, y);
+    }
   }
 }
 
@@ -187,7 +194,11 @@ int64_t list_taps(const GatherConv& g, int64_t begin, const float* zeros, Tap* t
     const int64_t image = order.image(begin + i);
     sites[i] = order.site(begin + i);
     images[i] = in + image * g.in_pixels * g.in_channels;
-    out.pixels[i] = g.out.data<float>() + (image * g.out_pixels + pixel[sites[i]]) * g.out_channels;
+    const int64_t place = (image * g.out_pixels + pixel[sites[i]]) * g.out_channels;
+    out.pixels[i] = g.out.data<float>() + place;
+    out.residual[i] = g.residual ? g.residual.data<float>() + place : nullptr;
+    out.per_sample[i] =
+        g.per_sample ? g.per_sample.data<float>() + image * g.out_channels : nullptr;
   }
   int64_t count = 0;
   for (int64_t tap = 0; tap < g.taps; ++tap) {

@@ -64,6 +64,7 @@ GatherConv gather_conv(Conv2dPass pass, const Conv2dProblem& p, const Conv2dOper
     g.in_channels = p.in_channels, g.out_channels = p.out_channels;
     g.in_stride = 1, g.out_stride = row;
     g.in = operands.x, g.out = operands.y;
+    g.per_sample = operands.per_sample, g.residual = operands.residual;
     g.source = forward_sources(p);
     g.pixel = Tensor::empty({p.out_pixels()}, DType::kI32, Device::kCpu);
     for (int64_t j = 0; j < p.out_pixels(); ++j)

@@ -47,7 +47,9 @@ void run_gather(const GatherConv& g) {
   const int64_t width = row_blocks < 16 ? kColumns : g.out_channels;
   const int64_t column_blocks = (g.out_channels + width - 1) / width;
   const T *in = g.in.data<T>(), *weight = g.weight.data<T>();
-  const T* bias = g.bias ? g.bias.data<T>() : nullptr;
+  const auto optional = [](const Tensor& t) -> const T* { return t ? t.data<T>() : nullptr; };
+  const T *bias = optional(g.bias), *per_sample = optional(g.per_sample);
+  const T* residual = optional(g.residual);
   const int32_t *source = g.source.data<int32_t>(), *pixel = g.pixel.data<int32_t>();
   T* out = g.out.data<T>();
 
@@ -75,8 +77,11 @@ void run_gather(const GatherConv& g) {
     }
     for (int64_t j = 0; j < rows; ++j) {
       const int64_t image = (begin + j) / g.out_pixels, site = (begin + j) % g.out_pixels;
-      std::copy_n(scratch + j * columns, columns,
-                  out + (image * g.out_pixels + pixel[site]) * g.out_channels + first);
+      const int64_t place = (image * g.out_pixels + pixel[site]) * g.out_channels + first;
+      if (per_sample)
+        sum.row(j) += row_vector(per_sample + image * g.out_channels + first, columns);
+      if (residual) sum.row(j) += row_vector(residual + place, columns);
+      std::copy_n(scratch + j * columns, columns, out + place);
     }
   });
 }

@@ -1,5 +1,6 @@
-// y[i] = f(x[i], ...) over tensors of one type: the CUDA counterpart of framework/cpu/map.h.
-// Sixteen bytes per thread where every tensor is aligned for it.
+// y[i] = f(x[i], ...) over tensors of one type, computed in its accumulator type: the CUDA
+// counterpart of framework/cpu/map.h. Sixteen bytes per thread where every tensor is aligned for
+// it.
 #pragma once
 
 #include "framework/core/dispatch.h"
@@ -12,7 +13,7 @@ namespace ddpm::cuda {
 template <class F, class T, class... In>
 __global__ void map_kernel(F f, T* out, int64_t n, const In*... in) {
   const int64_t i = global_thread();
-  if (i < n) out[i] = f(in[i]...);
+  if (i < n) out[i] = f(static_cast<Accumulator<T>>(in[i])...);
 }
 
 // The last elements, fewer than a pack, are done one by one by the thread after the packs.
@@ -23,18 +24,19 @@ __global__ void map_packed_kernel(F f, T* out, int64_t n, const In*... in) {
     const auto apply = [&](const auto&... packs) {
       Packed<T> result;
 #pragma unroll
-      for (int k = 0; k < Packed<T>::kSize; ++k) result.v[k] = f(packs.v[k]...);
+      for (int k = 0; k < Packed<T>::kSize; ++k)
+        result.v[k] = f(static_cast<Accumulator<T>>(packs.v[k])...);
       store_packed(out + i, result);
     };
     apply(load_packed(in + i)...);
   } else {
-    for (int64_t k = i; k < n; ++k) out[k] = f(in[k]...);
+    for (int64_t k = i; k < n; ++k) out[k] = f(static_cast<Accumulator<T>>(in[k])...);
   }
 }
 
 template <class F, class... Inputs>
 void map(F f, Tensor& y, const Inputs&... x) {
-  DDPM_FLOATS(y.dtype(), T, {
+  DDPM_NETWORK_FLOATS(y.dtype(), T, {
     T* out = y.data<T>();
     const int64_t n = y.numel();
     const auto run = [&](const auto*... in) {

@@ -3,7 +3,9 @@
 #include "framework/autograd/tape.h"
 #include "framework/cpu/conv2d_algorithms.h"
 #include "framework/ops/conv2d_problem.h"
+#include "framework/ops/elementwise.h"
 #include "framework/ops/reduce.h"
+#include "framework/ops/timestep.h"
 
 namespace ddpm {
 namespace {
@@ -16,15 +18,30 @@ void check_operands(const char* op, const Tensor& x, const Tensor& weight, const
   if (!bias) return;
   DDPM_CHECK(bias.shape() == Shape({channels}), "{}: bias {} is not ({})", op, bias.shape(),
              channels);
-  DDPM_CHECK(bias.dtype() == x.dtype() && bias.device() == x.device(),
+  DDPM_CHECK(bias.dtype() == accumulator_of(x.dtype()) && bias.device() == x.device(),
              "{}: x is {} on {}, bias {} on {}", op, name_of(x.dtype()), name_of(x.device()),
              name_of(bias.dtype()), name_of(bias.device()));
 }
 
-void backward_bias(const Tensor& bias, const Tensor& dy) {
+void check_addend(const char* name, const Tensor& addend, const Shape& shape, const Tensor& x) {
+  if (!addend) return;
+  DDPM_CHECK(addend.shape() == shape, "conv2d: {} {} is not {}", name, addend.shape(), shape);
+  DDPM_CHECK(addend.dtype() == x.dtype() && addend.device() == x.device(),
+             "conv2d: x is {} on {}, {} {} on {}", name_of(x.dtype()), name_of(x.device()), name,
+             name_of(addend.dtype()), name_of(addend.device()));
+}
+
+// Sums of dy over the positions of each sample serve both; a bias alone takes one pass.
+void backward_bias(const Tensor& bias, const Tensor& per_sample, const Tensor& dy) {
+  Tensor sums;
+  if (per_sample && per_sample.requires_grad()) {
+    sums = Tensor::empty(per_sample.shape(), accumulator_of(dy.dtype()), dy.device());
+    DDPM_DISPATCH(dy.device(), add_per_sample_backward(dy, sums));
+    accumulate_grad(per_sample.slot(), cast(sums, dy.dtype()));
+  }
   if (!bias.requires_grad()) return;
-  Tensor dbias = grad_buffer(bias.slot(), bias);
-  DDPM_DISPATCH(dy.device(), column_sum(dy, bias.numel(), dbias));
+  Tensor dbias = grad_buffer(bias);
+  DDPM_DISPATCH(dy.device(), column_sum(sums ? sums : dy, bias.numel(), dbias));
   accumulate_grad(bias.slot(), dbias);
 }
 
@@ -53,23 +70,28 @@ Shape Conv2dGeometry::output_shape(const Shape& x, const Shape& weight) const {
 }
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
-              const Conv2dGeometry& geometry) {
+              const Conv2dGeometry& geometry, const Conv2dAddends& addends) {
   const Shape shape = geometry.output_shape(x.shape(), weight.shape());
+  const Tensor &per_sample = addends.per_sample, &residual = addends.residual;
   check_operands("conv2d", x, weight, bias, shape[3]);
+  check_addend("per_sample", per_sample, {shape[0], shape[3]}, x);
+  check_addend("residual", residual, shape, x);
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
-  DDPM_DISPATCH(x.device(), conv2d_forward(x, weight, bias, geometry, y));
-  Tape::record("conv2d", {x, weight, bias}, y, [=](const Tensor& dy) {
+  DDPM_DISPATCH(x.device(), conv2d_forward(x, weight, bias, geometry, addends, y));
+  const GradRef dresidual = residual ? residual.slot() : nullptr;
+  Tape::record("conv2d", {x, weight, bias, per_sample, residual}, y, [=](const Tensor& dy) {
+    if (dresidual) accumulate_grad(dresidual, dy);
     if (x.requires_grad()) {
-      Tensor dx = grad_buffer(x.slot(), x);
+      Tensor dx = Tensor::like(x);
       DDPM_DISPATCH(dy.device(), conv2d_backward_data(dy, weight, {}, geometry, dx));
       accumulate_grad(x.slot(), dx);
     }
     if (weight.requires_grad()) {
-      Tensor dweight = grad_buffer(weight.slot(), weight);
+      Tensor dweight = grad_buffer(weight);
       DDPM_DISPATCH(dy.device(), conv2d_backward_weight(x, dy, geometry, dweight));
       accumulate_grad(weight.slot(), dweight);
     }
-    backward_bias(bias, dy);
+    backward_bias(bias, per_sample, dy);
   });
   return y;
 }
@@ -93,24 +115,25 @@ Tensor conv2d_transpose(const Tensor& x, const Tensor& weight, const Tensor& bia
   // The adjoint's adjoint is conv2d; in the weight gradient x and dy change places.
   Tape::record("conv2d_transpose", {x, weight, bias}, y, [=](const Tensor& dy) {
     if (x.requires_grad()) {
-      Tensor dx = grad_buffer(x.slot(), x);
-      DDPM_DISPATCH(dy.device(), conv2d_forward(dy, weight, {}, geometry, dx));
+      Tensor dx = Tensor::like(x);
+      DDPM_DISPATCH(dy.device(), conv2d_forward(dy, weight, {}, geometry, {}, dx));
       accumulate_grad(x.slot(), dx);
     }
     if (weight.requires_grad()) {
-      Tensor dweight = grad_buffer(weight.slot(), weight);
+      Tensor dweight = grad_buffer(weight);
       DDPM_DISPATCH(dy.device(), conv2d_backward_weight(dy, x, geometry, dweight));
       accumulate_grad(weight.slot(), dweight);
     }
-    backward_bias(bias, dy);
+    backward_bias(bias, {}, dy);
   });
   return y;
 }
 
 namespace cpu {
 void conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                    const Conv2dGeometry& geometry, Tensor& y) {
-  run_conv2d(Conv2dPass::kForward, conv2d_problem(x, weight, y, geometry), {x, weight, bias, y});
+                    const Conv2dGeometry& geometry, const Conv2dAddends& addends, Tensor& y) {
+  run_conv2d(Conv2dPass::kForward, conv2d_problem(x, weight, y, geometry),
+             {x, weight, bias, y, addends.per_sample, addends.residual});
 }
 
 void conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Tensor& bias,

@@ -5,8 +5,9 @@
 namespace ddpm::cuda {
 
 void conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                    const Conv2dGeometry& geometry, Tensor& y) {
-  run_conv2d(Conv2dPass::kForward, conv2d_problem(x, weight, y, geometry), {x, weight, bias, y});
+                    const Conv2dGeometry& geometry, const Conv2dAddends& addends, Tensor& y) {
+  run_conv2d(Conv2dPass::kForward, conv2d_problem(x, weight, y, geometry),
+             {x, weight, bias, y, addends.per_sample, addends.residual});
 }
 
 void conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Tensor& bias,

@@ -2,6 +2,7 @@
 
 #include "framework/autograd/tape.h"
 #include "framework/cpu/map.h"
+#include "framework/cpu/parallel.h"
 #include "framework/ops/scalar_math.h"
 
 namespace ddpm {
@@ -18,6 +19,16 @@ void check_same(const char* op, const Tensor& a, const Tensor& b) {
 Tensor full(Shape shape, double value, DType dtype, Device device) {
   Tensor y = Tensor::empty(shape, dtype, device);
   DDPM_DISPATCH(device, fill(value, y));
+  return y;
+}
+
+Tensor cast(const Tensor& x, DType dtype) {
+  if (x.dtype() == dtype) return x;
+  Tensor y = Tensor::empty(x.shape(), dtype, x.device());
+  DDPM_DISPATCH(x.device(), cast_forward(x, y));
+  Tape::record("cast", {x}, y, [slot = x.slot(), from = x.dtype()](const Tensor& dy) {
+    accumulate_grad(slot, cast(dy, from));
+  });
   return y;
 }
 
@@ -100,7 +111,19 @@ Tensor clamp(const Tensor& x, double low, double high) {
 namespace cpu {
 
 void fill(double value, Tensor& y) {
-  DDPM_FLOATS(y.dtype(), T, { map([value]() { return T(value); }, y); });
+  DDPM_NETWORK_FLOATS(y.dtype(), T,
+                      { map([rounded = static_cast<T>(value)]() { return rounded; }, y); });
+}
+void cast_forward(const Tensor& x, Tensor& y) {
+  DDPM_NETWORK_FLOATS(x.dtype(), From, {
+    DDPM_NETWORK_FLOATS(y.dtype(), To, {
+      const From* __restrict in = x.data<From>();
+      To* __restrict out = y.data<To>();
+      parallel_ranges(y.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
+        for (int64_t i = begin; i < end; ++i) out[i] = static_cast<To>(in[i]);
+      });
+    });
+  });
 }
 void add_forward(const Tensor& a, const Tensor& b, Tensor& y) { map(math::Add{}, y, a, b); }
 void subtract_forward(const Tensor& a, const Tensor& b, Tensor& y) {

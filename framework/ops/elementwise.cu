@@ -12,10 +12,34 @@ struct Constant {
   __device__ T operator()() const { return value; }
 };
 
+// Eight elements per thread: sixteen bytes of the narrower of bf16 and f32.
+template <class From, class To>
+__global__ void cast_kernel(const From* in, To* out, int64_t n) {
+  constexpr int kCount = 8;
+  const int64_t first = global_thread() * kCount;
+  if (first + kCount <= n) {
+    From values[kCount];
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) values[k] = in[first + k];
+#pragma unroll
+    for (int k = 0; k < kCount; ++k) out[first + k] = static_cast<To>(values[k]);
+  } else {
+    for (int64_t i = first; i < n; ++i) out[i] = static_cast<To>(in[i]);
+  }
+}
+
 }  // namespace
 
 void fill(double value, Tensor& y) {
-  DDPM_FLOATS(y.dtype(), T, { map(Constant<T>{static_cast<T>(value)}, y); });
+  DDPM_NETWORK_FLOATS(y.dtype(), T, { map(Constant<T>{static_cast<T>(value)}, y); });
+}
+void cast_forward(const Tensor& x, Tensor& y) {
+  DDPM_NETWORK_FLOATS(x.dtype(), From, {
+    DDPM_NETWORK_FLOATS(y.dtype(), To, {
+      launch(cast_kernel<From, To>, blocks_for(ceil_div(y.numel(), 8)), kThreads, 0,
+             static_cast<const From*>(x.data<From>()), y.data<To>(), y.numel());
+    });
+  });
 }
 
 void add_forward(const Tensor& a, const Tensor& b, Tensor& y) { map(math::Add{}, y, a, b); }

@@ -1,4 +1,4 @@
-// Elementwise ops; all tensors of a call have one shape and one floating type.
+// Elementwise ops; all tensors of a call have one shape and, but for cast, one floating type.
 #pragma once
 
 #include "framework/core/dispatch.h"
@@ -7,6 +7,9 @@
 namespace ddpm {
 
 Tensor full(Shape shape, double value, DType dtype, Device device);
+
+// The values in another floating type; x itself where it is of that type already.
+Tensor cast(const Tensor& x, DType dtype);
 
 Tensor add(const Tensor& a, const Tensor& b);       // a + b
 Tensor subtract(const Tensor& a, const Tensor& b);  // a - b
@@ -18,6 +21,7 @@ Tensor relu(const Tensor& x);                       // max(x, 0)
 Tensor clamp(const Tensor& x, double low, double high);
 
 DDPM_KERNEL(void fill(double value, Tensor& y));
+DDPM_KERNEL(void cast_forward(const Tensor& x, Tensor& y));
 DDPM_KERNEL(void add_forward(const Tensor& a, const Tensor& b, Tensor& y));
 DDPM_KERNEL(void subtract_forward(const Tensor& a, const Tensor& b, Tensor& y));
 DDPM_KERNEL(void multiply_forward(const Tensor& a, const Tensor& b, Tensor& y));

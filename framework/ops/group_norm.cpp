@@ -39,7 +39,7 @@ Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
   DDPM_DISPATCH(x.device(), group_norm_forward(x, gamma, beta, options, statistics, y));
   Tape::record("group_norm", {x, gamma, beta}, y, [=](const Tensor& dy) {
     Tensor dx = Tensor::like(x);
-    Tensor dgamma = grad_buffer(gamma.slot(), gamma), dbeta = grad_buffer(beta.slot(), beta);
+    Tensor dgamma = grad_buffer(gamma), dbeta = grad_buffer(beta);
     DDPM_DISPATCH(x.device(),
                   group_norm_backward(x, gamma, beta, statistics, options, dy, dx, dgamma, dbeta));
     accumulate_grad(x.slot(), dx);

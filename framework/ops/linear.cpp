@@ -7,7 +7,7 @@
 
 namespace ddpm {
 
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual) {
   DDPM_CHECK(x.shape().rank() >= 1, "linear: x {} is not (..., C)", x.shape());
   DDPM_CHECK(weight.shape().rank() == 2, "linear: weight {} is not (K, C)", weight.shape());
   DDPM_CHECK(x.shape()[-1] == weight.shape()[1],
@@ -15,25 +15,34 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
              weight.shape(), weight.shape()[1]);
   DDPM_CHECK(!bias || bias.shape() == Shape({weight.shape()[0]}), "linear: bias {} is not ({})",
              bias.shape(), weight.shape()[0]);
-  for (const Tensor& t : {weight, bias})
-    DDPM_CHECK(!t || (t.dtype() == x.dtype() && t.device() == x.device()),
-               "linear: x is {} on {}, a parameter {} on {}", name_of(x.dtype()),
-               name_of(x.device()), name_of(t.dtype()), name_of(t.device()));
-  Tensor y = Tensor::empty(x.shape().with_inner(weight.shape()[0]), x.dtype(), x.device());
-  DDPM_DISPATCH(x.device(), linear_forward(x, weight, bias, y));
-  Tape::record("linear", {x, weight, bias}, y, [=](const Tensor& dy) {
+  const Shape shape = x.shape().with_inner(weight.shape()[0]);
+  DDPM_CHECK(!residual || residual.shape() == shape, "linear: residual {} is not {}",
+             residual.shape(), shape);
+  const auto check_type = [&](const char* name, const Tensor& t, DType dtype) {
+    DDPM_CHECK(!t || (t.dtype() == dtype && t.device() == x.device()),
+               "linear: x is {} on {}, {} {} on {}", name_of(x.dtype()), name_of(x.device()), name,
+               name_of(t.dtype()), name_of(t.device()));
+  };
+  check_type("weight", weight, x.dtype());
+  check_type("bias", bias, accumulator_of(x.dtype()));
+  check_type("residual", residual, x.dtype());
+  Tensor y = Tensor::empty(shape, x.dtype(), x.device());
+  DDPM_DISPATCH(x.device(), linear_forward(x, weight, bias, residual, y));
+  const GradRef dresidual = residual ? residual.slot() : nullptr;
+  Tape::record("linear", {x, weight, bias, residual}, y, [=](const Tensor& dy) {
+    if (dresidual) accumulate_grad(dresidual, dy);
     if (x.requires_grad()) {
-      Tensor dx = grad_buffer(x.slot(), x);
+      Tensor dx = Tensor::like(x);
       DDPM_DISPATCH(dy.device(), linear_backward_data(dy, weight, dx));
       accumulate_grad(x.slot(), dx);
     }
     if (weight.requires_grad()) {
-      Tensor dweight = grad_buffer(weight.slot(), weight);
+      Tensor dweight = grad_buffer(weight);
       DDPM_DISPATCH(dy.device(), linear_backward_weight(x, dy, dweight));
       accumulate_grad(weight.slot(), dweight);
     }
     if (bias.requires_grad()) {
-      Tensor dbias = grad_buffer(bias.slot(), bias);
+      Tensor dbias = grad_buffer(bias);
       DDPM_DISPATCH(dy.device(), column_sum(dy, bias.numel(), dbias));
       accumulate_grad(bias.slot(), dbias);
     }
@@ -43,8 +52,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
 
 namespace cpu {
 
-void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor& y) {
-  run_conv2d(Conv2dPass::kForward, linear_problem(weight, y), {x, weight, bias, y});
+void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                    const Tensor& residual, Tensor& y) {
+  run_conv2d(Conv2dPass::kForward, linear_problem(weight, y), {x, weight, bias, y, {}, residual});
 }
 
 void linear_backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx) {

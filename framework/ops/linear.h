@@ -6,11 +6,14 @@
 
 namespace ddpm {
 
-// x (..., C), weight (K, C), bias (K) or empty -> (..., K):  y = x weight^T + bias
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias);
+// x (..., C), weight (K, C), bias (K) or empty, residual (..., K) or empty -> (..., K):
+//   y = x weight^T + bias + residual
+// Where x and weight are bf16, the bias and the gradients of weight and bias are f32.
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias,
+              const Tensor& residual = {});
 
 DDPM_KERNEL(void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                                Tensor& y));
+                                const Tensor& residual, Tensor& y));
 DDPM_KERNEL(void linear_backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx));
 DDPM_KERNEL(void linear_backward_weight(const Tensor& x, const Tensor& dy, Tensor& dweight));
 

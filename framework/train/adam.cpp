@@ -29,6 +29,7 @@ void adam_step(Parameters& parameters, const OptimizerOptions& options, const St
     const T* grad = parameters.grad.data<T>();
     std::vector<T*> averages;
     for (const Tensor& average : parameters.averages) averages.push_back(average.data<T>());
+    bf16* compute = parameters.compute ? parameters.compute.data<bf16>() : nullptr;
     const math::Adam<T> update(options, s);
     // Ranges of 16,384 elements stay in the cache between the update and the averages.
     parallel_ranges(parameters.master.numel(), kElementGrain, [&](int64_t begin, int64_t end) {
@@ -41,6 +42,8 @@ void adam_step(Parameters& parameters, const OptimizerOptions& options, const St
         const T take = static_cast<T>(1 - s.average_decay[k]);
         for (int64_t i = begin; i < end; ++i) average[i] += take * (w[i] - average[i]);
       }
+      if (compute)
+        for (int64_t i = begin; i < end; ++i) compute[i] = static_cast<float>(w[i]);
     });
   });
 }

@@ -12,6 +12,7 @@ struct AdamBuffers {
   T *weights, *moment1, *moment2;
   const T* grad;
   T* averages[kMaxAverages];
+  bf16* compute;  // may be null
   int64_t count;
 };
 
@@ -36,6 +37,11 @@ __global__ void adam_step_kernel(AdamBuffers<T> b, OptimizerOptions options,
     for (int k = 0; k < kWidth; ++k) average.v[k] += take * (w.v[k] - average.v[k]);
     store_packed(b.averages[a] + i, average);
   }
+  if (!b.compute) return;
+  Packed<bf16, kWidth> rounded;
+#pragma unroll
+  for (int k = 0; k < kWidth; ++k) rounded.v[k] = static_cast<float>(w.v[k]);
+  store_packed(b.compute + i, rounded);
 }
 
 }  // namespace
@@ -47,6 +53,7 @@ void adam_step(Parameters& parameters, const OptimizerOptions& options, const St
                      parameters.moment2.data<T>(),
                      parameters.grad.data<T>(),
                      {},
+                     parameters.compute ? parameters.compute.data<bf16>() : nullptr,
                      parameters.master.numel()};
     for (size_t a = 0; a < parameters.averages.size(); ++a)
       b.averages[a] = parameters.averages[a].data<T>();

@@ -5,6 +5,7 @@
 //   m = beta1 m + (1 - beta1) g;   v = beta2 v + (1 - beta2) g^2
 //   w = w - adam_rate m / (sqrt(v) + epsilon)
 //   average_k = decay_k average_k + (1 - decay_k) w
+//   compute = bf16(w) where the network computes in bf16
 //
 // A step whose gradient is not finite (grad_scale = 0) changes nothing: the last good weights stay.
 #pragma once

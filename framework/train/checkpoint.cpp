@@ -120,6 +120,7 @@ CheckpointInfo load_checkpoint(const std::string& path, Parameters& parameters) 
     read_parameters(file, decay_group(info.average_decay[i]), parameters, parameters.averages[i]);
   read_parameters(file, "/optimizer/m", parameters, parameters.moment1);
   read_parameters(file, "/optimizer/v", parameters, parameters.moment2);
+  parameters.use_master();
   return info;
 }
 
@@ -137,6 +138,7 @@ CheckpointInfo load_weights(const std::string& path, const std::string& weights,
              fmt::join(names, ", "));
   read_parameters(file, groups[static_cast<size_t>(found - names.begin())], parameters,
                   parameters.master);
+  parameters.use_master();
   return info;
 }
 

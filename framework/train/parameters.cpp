@@ -35,8 +35,10 @@ Parameter Parameters::add(std::string path, Shape shape, Init init) {
   return Parameter(&slots_.back().tensor);
 }
 
-void Parameters::allocate(DType dtype, Device device, uint64_t seed) {
+void Parameters::allocate(DType compute_type, Device device, uint64_t seed) {
+  const DType dtype = accumulator_of(compute_type);
   master = Tensor::zeros({flat_size_}, dtype, device);
+  if (compute_type != dtype) compute = Tensor::zeros({flat_size_}, compute_type, device);
   const Tensor counter = random_counter(0, 0, device);
   for (const Slot& slot : slots_) {
     Tensor values = part(master, slot);
@@ -66,8 +68,9 @@ void Parameters::allocate_training(int average_count) {
 }
 
 void Parameters::show(const Tensor& flat) {
+  if (compute) copy(cast(flat, compute.dtype()), compute);
   for (Slot& slot : slots_) {
-    slot.tensor = part(flat, slot);
+    slot.tensor = part(compute && slot.shape.rank() > 1 ? compute : flat, slot);
     if (!training_) continue;
     slot.tensor.set_requires_grad(true);
     slot.tensor.slot()->bound = part(grad, slot);

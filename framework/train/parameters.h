@@ -3,7 +3,11 @@
 //
 // Building a model registers its slots (add); nothing is allocated until allocate(), so that a dry
 // run can count 256 million parameters for free. Layers hold `Parameter` handles; use_master() and
-// use_ema() decide which buffer the handles show. Parameters must outlive its layers.
+// use_average() decide which buffer the handles show. Parameters must outlive its layers.
+//
+// A network that computes in bf16 keeps f32 masters, gradients, moments and averages. Its handles
+// show a bf16 copy of the matrices and kernels, and the f32 values of vectors (biases, gains),
+// which cost nothing and are added to f32 sums.
 #pragma once
 
 #include <deque>
@@ -33,6 +37,7 @@ class Parameter {
  public:
   explicit Parameter(const Tensor* tensor) : tensor_(tensor) {}
   operator const Tensor&() const { return *tensor_; }
+  DType dtype() const { return tensor_->dtype(); }
 
  private:
   const Tensor* tensor_;
@@ -45,7 +50,7 @@ class Parameters {
     Shape shape;
     Init init;
     int64_t offset;  // elements from the start of every flat buffer; a multiple of kAlignment
-    Tensor tensor;   // what layers see: a view of the master or of an average
+    Tensor tensor;   // what layers see: a view of the master, of an average or of `compute`
   };
   static constexpr int64_t kAlignment = 16;  // elements: 64 bytes of f32
 
@@ -58,13 +63,18 @@ class Parameters {
   int64_t count() const { return count_; }  // scalars, without alignment gaps
 
   // Creates and initialises the master weights: a function of the seed and each path.
-  void allocate(DType dtype, Device device, uint64_t seed);
+  // `compute_type` is what the network computes in: f32, f64, or bf16 with masters of f32.
+  void allocate(DType compute_type, Device device, uint64_t seed);
   // Adds gradients, Adam's moments and `averages` running averages that start as the weights.
   void allocate_training(int averages);
 
   Tensor master, grad, moment1, moment2;  // (flat size)
   std::vector<Tensor> averages;
+  // The weights that the handles show, rounded to bf16; empty where they need no copy. An
+  // optimizer that changes the master writes it, too.
+  Tensor compute;
 
+  // These also refresh `compute`: call them after changing what they show by other means.
   void use_master() { show(master); }
   void use_average(int index) { show(averages.at(static_cast<size_t>(index))); }
   // The part of a flat buffer that belongs to a slot.

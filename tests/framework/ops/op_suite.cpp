@@ -16,32 +16,35 @@
 namespace ddpm::testing {
 namespace {
 
-// A weighted sum: under a plain one softmax and group norm would have no gradient at all.
-Tensor weights_like(const Tensor& y) {
-  OpCase shape_of_output{.name = "loss_weights", .inputs = {{y.shape()}}, .run = {}};
-  return make_inputs(shape_of_output, y.dtype(), y.device())[0].detach();
+// A weighted sum, in f32 where y is bf16: under a plain one softmax and group norm would have no
+// gradient at all. The weights are bf16 values, so that dy is the same in every type.
+Tensor loss_of(const Tensor& y) {
+  const OpCase shape_of_output{.name = "loss_weights", .inputs = {{y.shape()}}, .run = {}};
+  const Tensor wide = cast(y, accumulator_of(y.dtype()));
+  return sum(
+      multiply(wide, make_inputs(shape_of_output, wide.dtype(), y.device(), {}, true)[0].detach()));
 }
 
-Tensor loss_of(const Tensor& y) { return sum(multiply(y, weights_like(y))); }
+std::vector<double> to_f64(const Tensor& t) {
+  if (t.dtype() == DType::kF64) return t.to_host<double>();
+  const std::vector<float> values = cast(t, DType::kF32).to_host<float>();
+  return std::vector<double>(values.begin(), values.end());
+}
 
 // The output and the gradient of every differentiable input, in f64.
 std::vector<std::vector<double>> forward_and_gradients(const OpCase& c, DType dtype,
-                                                       Device device = Device::kCpu) {
-  const auto host = [](const Tensor& t) {
-    if (t.dtype() == DType::kF64) return t.to_host<double>();
-    const std::vector<float> values = t.to_host<float>();
-    return std::vector<double>(values.begin(), values.end());
-  };
-  const Tensors in = make_inputs(c, dtype, device);
+                                                       Device device = Device::kCpu,
+                                                       bool rounded = false) {
+  const Tensors in = make_inputs(c, dtype, device, {}, rounded);
   std::vector<std::vector<double>> result;
   {
     Tape tape;
     const Tensor y = c.run(in);
-    result.push_back(host(y));
+    result.push_back(to_f64(y));
     tape.backward(loss_of(y));
   }
   for (const Tensor& x : in)
-    if (x.requires_grad()) result.push_back(host(x.grad()));
+    if (x.requires_grad()) result.push_back(to_f64(x.grad()));
   return result;
 }
 
@@ -107,13 +110,26 @@ TEST_P(Op, F32MatchesF64) {
     expect_close(low[k], high[k], c.f32_tolerance, k == 0 ? "output" : "gradient");
 }
 
+TEST_P(Op, Bf16MatchesF32) {
+  const OpCase& c = GetParam();
+  if (c.bf16_tolerance == 0) GTEST_SKIP() << "the op is never bf16";
+  const auto low = forward_and_gradients(c, DType::kBf16);
+  const auto high = forward_and_gradients(c, DType::kF32, Device::kCpu, true);
+  for (size_t k = 0; k < low.size(); ++k)
+    expect_close(low[k], high[k], c.bf16_tolerance, k == 0 ? "output" : "gradient");
+}
+
 TEST_P(Op, SameBitsForAnyThreadCount) {
   const int before = cpu::thread_count();
-  cpu::set_thread_count(1);
-  const auto one = forward_and_gradients(GetParam(), DType::kF32);
-  for (int threads : {2, 3, 8}) {
-    cpu::set_thread_count(threads);
-    EXPECT_EQ(forward_and_gradients(GetParam(), DType::kF32), one) << threads << " threads";
+  for (DType dtype : {DType::kF32, DType::kBf16}) {
+    if (dtype == DType::kBf16 && GetParam().bf16_tolerance == 0) continue;
+    cpu::set_thread_count(1);
+    const auto one = forward_and_gradients(GetParam(), dtype);
+    for (int threads : {2, 3, 8}) {
+      cpu::set_thread_count(threads);
+      EXPECT_EQ(forward_and_gradients(GetParam(), dtype), one)
+          << threads << " threads, " << name_of(dtype);
+    }
   }
   cpu::set_thread_count(before);
 }
@@ -126,6 +142,16 @@ TEST_P(Op, CudaMatchesCpu) {
   const auto cpu = forward_and_gradients(c, DType::kF32, Device::kCpu);
   for (size_t k = 0; k < cuda.size(); ++k)
     expect_close(cuda[k], cpu[k], c.f32_tolerance, k == 0 ? "output" : "gradient");
+}
+
+TEST_P(Op, CudaBf16MatchesCpu) {
+  if (!memory::is_available(Device::kCuda)) GTEST_SKIP() << "no CUDA device";
+  const OpCase& c = GetParam();
+  if (c.bf16_tolerance == 0) GTEST_SKIP() << "the op is never bf16";
+  const auto cuda = forward_and_gradients(c, DType::kBf16, Device::kCuda);
+  const auto cpu = forward_and_gradients(c, DType::kF32, Device::kCpu, true);
+  for (size_t k = 0; k < cuda.size(); ++k)
+    expect_close(cuda[k], cpu[k], c.bf16_tolerance, k == 0 ? "output" : "gradient");
 }
 #endif
 
