@@ -4,6 +4,7 @@
 #include "framework/ops/elementwise.h"
 #include "framework/ops/resample.h"
 #include "framework/ops/timestep.h"
+#include "framework/ops/upsample_conv2d.h"
 #include "framework/ops/view.h"
 
 namespace ddpm {
@@ -63,7 +64,7 @@ Upsample::Upsample(const Scope& scope, int64_t channels, UpsampleKind upsample_k
 Tensor Upsample::operator()(const Tensor& x) const {
   if (kind == UpsampleKind::kTransposedConv)
     return conv2d_transpose(x, conv.weight, conv.bias, conv.geometry);
-  return conv(upsample_nearest(x));
+  return upsample_conv2d(x, conv.weight, conv.bias);
 }
 
 }  // namespace ddpm

@@ -6,7 +6,6 @@
 #include "experiments/runner/experiment_config.h"
 #include "experiments/runner/trainer.h"
 #include "framework/autograd/tape.h"
-#include "framework/core/memory.h"
 #include "framework/ops/image_batch.h"
 #include "framework/ops/losses.h"
 #include "framework/ops/reduce.h"
@@ -71,7 +70,7 @@ class ExtractorTrainer {
       Tape tape;
       const Tensor loss = mean(cross_entropy(classifier_.logits(x), labels));
       tape.backward(loss);
-      memory::copy(device, loss_.raw(), loss.raw(), loss.bytes());
+      loss_.copy_from(loss);
     }
     parameters_.end_gradients();
     optimizer_step(parameters_, config_.optimizer, state_);

@@ -3,17 +3,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "framework/core/memory.h"
 #include "framework/ops/elementwise.h"  // the one upward include: gradients are added and seeded
 
 namespace ddpm {
 namespace {
 
 thread_local Tape* current_tape = nullptr;
-
-void copy_values(const Tensor& from, const Tensor& to) {
-  memory::copy(to.device(), to.raw(), from.raw(), to.bytes());
-}
 
 }  // namespace
 
@@ -42,10 +37,10 @@ void accumulate_grad(const GradRef& slot, const Tensor& dx) {
   if (!slot || !slot->requires_grad) return;
   DDPM_ASSERT(dx.shape() == slot->shape, "gradient {} for a tensor {}", dx.shape(), slot->shape);
   if (!slot->grad) {
-    if (slot->bound && !dx.shares_storage(slot->bound)) copy_values(dx, slot->bound);
+    if (slot->bound && !dx.shares_storage(slot->bound)) slot->bound.copy_from(dx);
     slot->grad = slot->bound ? slot->bound : dx;
   } else if (slot->bound) {
-    copy_values(add(slot->grad, dx), slot->bound);
+    slot->bound.copy_from(add(slot->grad, dx));
   } else {
     slot->grad = add(slot->grad, dx);
   }

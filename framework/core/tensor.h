@@ -58,6 +58,9 @@ class Tensor {
     return storage_ == other.storage_ && offset_ == other.offset_;
   }
 
+  // The values of a tensor of the same shape and type on the same device, in the order of its
+  // kernels: part of a step like any of them.
+  void copy_from(const Tensor& source);
   // Blocking copies between this tensor and host memory; only experiments/ and tests call them.
   template <class T>
   std::vector<T> to_host() const;

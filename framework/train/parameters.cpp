@@ -18,10 +18,6 @@ double uniform_bound(const Shape& shape, double scale) {
   return std::sqrt(3 * scale / ((fan_in + fan_out) / 2));
 }
 
-void copy(const Tensor& from, const Tensor& to) {
-  memory::copy(to.device(), to.raw(), from.raw(), to.bytes());
-}
-
 }  // namespace
 
 Parameter Parameters::add(std::string path, Shape shape, Init init) {
@@ -43,7 +39,7 @@ void Parameters::allocate(DType compute_type, Device device, uint64_t seed) {
   for (const Slot& slot : slots_) {
     Tensor values = part(master, slot);
     if (slot.init.kind == Init::Kind::kConstant) {
-      copy(full(slot.shape, slot.init.value, dtype, device), values);
+      values.copy_from(full(slot.shape, slot.init.value, dtype, device));
     } else {
       const double bound = uniform_bound(slot.shape, slot.init.value);
       Tensor row = values.reshape({1, slot.shape.numel()});
@@ -62,13 +58,13 @@ void Parameters::allocate_training(int average_count) {
   averages.clear();
   for (int i = 0; i < average_count; ++i) {
     averages.push_back(Tensor::like(master));
-    copy(master, averages.back());
+    averages.back().copy_from(master);
   }
   use_master();
 }
 
 void Parameters::show(const Tensor& flat) {
-  if (compute) copy(cast(flat, compute.dtype()), compute);
+  if (compute) compute.copy_from(cast(flat, compute.dtype()));
   for (Slot& slot : slots_) {
     slot.tensor = part(compute && slot.shape.rank() > 1 ? compute : flat, slot);
     if (!training_) continue;

@@ -43,7 +43,7 @@ class Denoising {
     {
       Tape tape;
       const Tensor loss = mean(squared_error((*network_)(x, t, &dropout), x));
-      memory::copy(device_, loss_.raw(), loss.raw(), loss.bytes());
+      loss_.copy_from(loss);
       tape.backward(loss);
     }
     parameters_.end_gradients();
