@@ -1,5 +1,7 @@
 #include "framework/core/memory.h"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <cstring>
 
@@ -9,7 +11,8 @@ namespace ddpm {
 
 // Declared here and defined by each backend: framework/cuda/memory.cu has the CUDA half.
 namespace cuda {
-bool is_available();
+std::string unavailable_reason();
+memory::GpuInfo gpu_info();
 std::byte* allocate(size_t bytes);
 void release(std::byte* block);
 void zero(std::byte* destination, size_t bytes);
@@ -23,7 +26,12 @@ namespace {
 
 std::byte* allocate(size_t bytes) {
   void* block = std::aligned_alloc(memory::kAlignment, bytes);
-  if (!block) fail("out of memory: {} bytes were asked for", bytes);
+  if (!block) {
+    const size_t page = static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
+    throw memory::OutOfMemory(Device::kCpu, bytes,
+                              static_cast<size_t>(sysconf(_SC_AVPHYS_PAGES)) * page,
+                              static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * page);
+  }
   return static_cast<std::byte*>(block);
 }
 void release(std::byte* block) { std::free(block); }
@@ -42,6 +50,22 @@ void copy_to_host(void* destination, const std::byte* source, size_t bytes) {
 }  // namespace cpu
 
 namespace memory {
+namespace {
+
+// "1.5 GiB", "700 bytes"
+std::string binary_size(size_t bytes) {
+  if (bytes < 1024) return fmt::format("{} bytes", bytes);
+  double value = static_cast<double>(bytes);
+  const char* unit = "";
+  for (const char* larger : {"KiB", "MiB", "GiB", "TiB"}) {
+    if (value < 1024) break;
+    value /= 1024;
+    unit = larger;
+  }
+  return fmt::format("{:.4g} {}", value, unit);
+}
+
+}  // namespace
 
 bool is_built_for([[maybe_unused]] Device device) {
 #ifdef DDPM_WITH_CUDA
@@ -51,12 +75,27 @@ bool is_built_for([[maybe_unused]] Device device) {
 #endif
 }
 
-bool is_available(Device device) {
+std::string unavailable_reason(Device device) {
+  if (device == Device::kCpu) return "";
 #ifdef DDPM_WITH_CUDA
-  if (device == Device::kCuda) return cuda::is_available();
+  return cuda::unavailable_reason();
+#else
+  return "this program was built without CUDA";
 #endif
-  return device == Device::kCpu;
 }
+
+GpuInfo gpu_info() {
+#ifdef DDPM_WITH_CUDA
+  return cuda::gpu_info();
+#else
+  return {};
+#endif
+}
+
+OutOfMemory::OutOfMemory(Device device, size_t asked, size_t available, size_t total)
+    : Error(fmt::format("out of {}memory: {} were asked for, {} of {} are free",
+                        device == Device::kCuda ? "device " : "", binary_size(asked),
+                        binary_size(available), binary_size(total))) {}
 
 std::byte* allocate(Device device, size_t bytes) {
   std::byte* block = nullptr;

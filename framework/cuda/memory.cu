@@ -5,9 +5,65 @@
 
 namespace ddpm::cuda {
 
-bool is_available() {
+namespace {
+
+constexpr int kOldestCapability = 75;
+
+__global__ void probe_kernel() {}
+
+// 13020 -> "13.2"
+std::string cuda_version(int version) {
+  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
+// 75 -> "7.5"
+std::string capability_name(int capability) {
+  return fmt::format("{}.{}", capability / 10, capability % 10);
+}
+
+}  // namespace
+
+memory::GpuInfo gpu_info() {
+  memory::GpuInfo info;
+  cudaDriverGetVersion(&info.driver_version);
+  cudaRuntimeGetVersion(&info.runtime_version);
+  cudaDeviceProp properties{};
   int devices = 0;
-  return cudaGetDeviceCount(&devices) == cudaSuccess && devices > 0;
+  if (cudaGetDeviceCount(&devices) == cudaSuccess && devices > 0 &&
+      cudaGetDeviceProperties(&properties, 0) == cudaSuccess) {
+    info.name = properties.name;
+    info.capability = 10 * properties.major + properties.minor;
+    info.memory_bytes = properties.totalGlobalMem;
+  }
+  cudaGetLastError();  // a missing device is no error that a later check should find
+  return info;
+}
+
+std::string unavailable_reason() {
+  int devices = 0;
+  const cudaError_t status = cudaGetDeviceCount(&devices);
+  cudaGetLastError();
+  const memory::GpuInfo gpu = gpu_info();
+  if (status == cudaErrorInsufficientDriver && gpu.driver_version == 0)
+    return "no NVIDIA driver is installed";
+  if (status == cudaErrorInsufficientDriver)
+    return fmt::format("the NVIDIA driver is too old: it supports CUDA {}, this program needs {}",
+                       cuda_version(gpu.driver_version), cuda_version(gpu.runtime_version));
+  if (status == cudaErrorNoDevice || (status == cudaSuccess && devices == 0))
+    return "there is no NVIDIA GPU, or CUDA_VISIBLE_DEVICES hides it";
+  if (status != cudaSuccess) return cudaGetErrorString(status);
+  if (gpu.capability < kOldestCapability)
+    return fmt::format("{} has compute capability {}, this program needs {} or later", gpu.name,
+                       capability_name(gpu.capability), capability_name(kOldestCapability));
+  cudaFuncAttributes attributes;
+  const cudaError_t code = cudaFuncGetAttributes(&attributes, probe_kernel);
+  cudaGetLastError();
+  if (code == cudaErrorNoKernelImageForDevice)
+    return fmt::format(
+        "{} has compute capability {}, for which this program holds no code: build it with "
+        "-DCMAKE_CUDA_ARCHITECTURES={}",
+        gpu.name, capability_name(gpu.capability), gpu.capability);
+  if (code != cudaSuccess) return fmt::format("{}: {}", gpu.name, cudaGetErrorString(code));
+  return "";
 }
 
 std::byte* allocate(size_t bytes) {
@@ -17,8 +73,7 @@ std::byte* allocate(size_t bytes) {
     cudaGetLastError();  // the device is fine: do not let a later check find this error
     size_t available = 0, total = 0;
     DDPM_CUDA_CHECK(cudaMemGetInfo(&available, &total));
-    fail("out of device memory: {} bytes were asked for, {} of {} are free", bytes, available,
-         total);
+    throw memory::OutOfMemory(Device::kCuda, bytes, available, total);
   }
   DDPM_CUDA_CHECK(status);
   return static_cast<std::byte*>(block);

@@ -1,3 +1,4 @@
+#include "framework/core/memory.h"
 #include "framework/cuda/cublas.h"
 #include "framework/cuda/cuda_check.h"
 #include "framework/cuda/stream.h"
@@ -21,13 +22,12 @@ class Cublas {
  public:
   Cublas() {
     DDPM_CUBLAS_CHECK(cublasCreate(&handle_));
-    DDPM_CUDA_CHECK(cudaMalloc(&workspace_, kWorkspaceBytes));
     DDPM_CUBLAS_CHECK(cublasSetStream(handle_, stream()));
     DDPM_CUBLAS_CHECK(cublasSetWorkspace(handle_, workspace_, kWorkspaceBytes));
   }
   ~Cublas() {
     cublasDestroy(handle_);
-    cudaFree(workspace_);
+    memory::release(Device::kCuda, workspace_);
   }
   Cublas(const Cublas&) = delete;
   Cublas& operator=(const Cublas&) = delete;
@@ -36,7 +36,7 @@ class Cublas {
  private:
   static constexpr size_t kWorkspaceBytes = 32 << 20;  // what cuBLAS recommends for Hopper
   cublasHandle_t handle_ = nullptr;
-  void* workspace_ = nullptr;
+  std::byte* workspace_ = memory::allocate(Device::kCuda, kWorkspaceBytes);
 };
 
 }  // namespace

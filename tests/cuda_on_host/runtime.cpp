@@ -1,12 +1,14 @@
 // Memory, streams and graphs of cuda_runtime.h. There is one stream, and it is never behind.
 #include <cuda_runtime.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "tests/cuda_on_host/device.h"
 #include "tests/cuda_on_host/grid_runner.h"
 
 // A graph is the list of what was enqueued while it was captured.
@@ -18,7 +20,7 @@ struct CudaOnHostStream {};
 namespace {
 
 constexpr size_t kAlignment = 256;
-constexpr size_t kDeviceBytes = size_t{1} << 40;
+constexpr int kRuntimeVersion = 13000;
 constexpr unsigned kMaxThreads = 1024, kMaxGridYZ = 65535;
 constexpr size_t kSharedBytes = 48 << 10;       // without asking
 constexpr size_t kMostSharedBytes = 227 << 10;  // of sm_90
@@ -27,9 +29,30 @@ std::unique_ptr<CudaOnHostGraph> capturing;
 std::map<const void*, size_t> shared_limits;  // of kernels that asked for more
 std::string launch_failure;
 
+struct Memory {
+  std::map<void*, size_t> blocks;
+  size_t bytes = 0;
+};
+// Never destroyed: the last blocks are freed when the program ends.
+Memory& memory() {
+  static Memory& the_memory = *new Memory;
+  return the_memory;
+}
+
 }  // namespace
 
 namespace cuda_on_host {
+
+Device& device() {
+  static Device the_device;
+  return the_device;
+}
+
+size_t bytes_allocated() { return memory().bytes; }
+
+cudaError_t find_code() {
+  return device().runs_this_build ? cudaSuccess : cudaErrorNoKernelImageForDevice;
+}
 
 cudaError_t enqueue(std::function<void()> work) {
   if (capturing) {
@@ -71,6 +94,11 @@ const char* cudaGetErrorString(cudaError_t status) {
     case cudaErrorInvalidValue: return "invalid argument";
     case cudaErrorMemoryAllocation: return "out of memory";
     case cudaErrorInvalidConfiguration: return "invalid configuration argument";
+    case cudaErrorInsufficientDriver:
+      return "CUDA driver version is insufficient for CUDA runtime version";
+    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
+    case cudaErrorNoKernelImageForDevice:
+      return "no kernel image is available for execution on the device";
     case cudaErrorLaunchFailure: return launch_failure.c_str();
     case cudaErrorStreamCaptureUnsupported:
       return "operation not permitted when stream is capturing";
@@ -80,21 +108,30 @@ const char* cudaGetErrorString(cudaError_t status) {
 
 cudaError_t cudaMalloc(void** block, size_t bytes) {
   if (capturing) return cudaErrorStreamCaptureUnsupported;
-  if (bytes > kDeviceBytes) return cudaErrorMemoryAllocation;
+  size_t available = 0, total = 0;
+  cudaMemGetInfo(&available, &total);
   const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  if (rounded > available) return cudaErrorMemoryAllocation;
   *block = std::aligned_alloc(kAlignment, rounded);
   if (!*block) return cudaErrorMemoryAllocation;
   std::memset(*block, 0xFF, rounded);  // fresh memory of a device holds anything: not numbers
+  memory().blocks[*block] = rounded;
+  memory().bytes += rounded;
   return cudaSuccess;
 }
 
 cudaError_t cudaFree(void* block) {
+  if (const auto found = memory().blocks.find(block); found != memory().blocks.end()) {
+    memory().bytes -= found->second;
+    memory().blocks.erase(found);
+  }
   std::free(block);
   return cudaSuccess;
 }
 
 cudaError_t cudaMemGetInfo(size_t* available, size_t* total) {
-  *available = *total = kDeviceBytes;
+  *total = cuda_on_host::device().memory_bytes;
+  *available = *total - std::min(*total, memory().bytes);
   return cudaSuccess;
 }
 
@@ -110,12 +147,34 @@ cudaError_t cudaMemsetAsync(void* destination, int value, size_t bytes, cudaStre
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {
-  *count = 1;
-  return cudaSuccess;
+  const cuda_on_host::Device& device = cuda_on_host::device();
+  *count = device.count;
+  if (device.driver_version < kRuntimeVersion) return cudaErrorInsufficientDriver;
+  return device.count > 0 ? cudaSuccess : cudaErrorNoDevice;
 }
 
 cudaError_t cudaGetDevice(int* device) {
   *device = 0;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
+  const cuda_on_host::Device& device = cuda_on_host::device();
+  *properties = {};
+  std::strncpy(properties->name, cuda_on_host::kDeviceName, sizeof properties->name - 1);
+  properties->totalGlobalMem = device.memory_bytes;
+  properties->major = device.capability / 10;
+  properties->minor = device.capability % 10;
+  return cudaSuccess;
+}
+
+cudaError_t cudaDriverGetVersion(int* version) {
+  *version = cuda_on_host::device().driver_version;
+  return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = kRuntimeVersion;
   return cudaSuccess;
 }
 
