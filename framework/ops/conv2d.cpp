@@ -5,7 +5,6 @@
 #include "framework/ops/conv2d_problem.h"
 #include "framework/ops/elementwise.h"
 #include "framework/ops/reduce.h"
-#include "framework/ops/timestep.h"
 
 namespace ddpm {
 namespace {
@@ -36,7 +35,7 @@ void backward_bias(const Tensor& bias, const Tensor& per_sample, const Tensor& d
   Tensor sums;
   if (per_sample && per_sample.requires_grad()) {
     sums = Tensor::empty(per_sample.shape(), accumulator_of(dy.dtype()), dy.device());
-    DDPM_DISPATCH(dy.device(), add_per_sample_backward(dy, sums));
+    DDPM_DISPATCH(dy.device(), position_sum_forward(dy, 1, sums));
     accumulate_grad(per_sample.slot(), cast(sums, dy.dtype()));
   }
   if (!bias.requires_grad()) return;

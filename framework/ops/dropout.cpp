@@ -27,10 +27,11 @@ void dropout_forward(const Tensor& x, double rate, const RandomStream& stream, T
   const int64_t rows = x.shape()[0], row_size = x.numel() / std::max<int64_t>(1, rows);
   const int64_t* counter = stream.counter.data<int64_t>();
   const uint32_t threshold = dropout_threshold(rate);
-  DDPM_FLOATS(x.dtype(), T, {
+  DDPM_NETWORK_FLOATS(x.dtype(), T, {
     const T* in = x.data<T>();
     T* out = y.data<T>();
-    const T keep = static_cast<T>(1 / (1 - rate));
+    using A = Accumulator<T>;
+    const A keep = static_cast<A>(1 / (1 - rate));
     parallel_for(rows, [&](int64_t n) {
       const DrawId id{stream.site, static_cast<uint32_t>(counter[0]),
                       static_cast<uint32_t>(counter[1] + n)};
@@ -40,7 +41,7 @@ void dropout_forward(const Tensor& x, double rate, const RandomStream& stream, T
         const int64_t count = std::min<int64_t>(kPhiloxBlock, row_size - first);
         const int64_t offset = n * row_size + first;
         for (int64_t i = 0; i < count; ++i)
-          out[offset + i] = bits[i] >= threshold ? keep * in[offset + i] : T(0);
+          out[offset + i] = bits[i] >= threshold ? keep * in[offset + i] : A(0);
       }
     });
   });

@@ -8,8 +8,9 @@ namespace {
 
 template <class T>
 struct Mask {
+  using A = Accumulator<T>;
   uint32_t threshold;
-  T keep;
+  A keep;
   const T* x;
   T* y;
   template <class Width>
@@ -17,7 +18,7 @@ struct Mask {
     for (int k = 0; k < count; k += Width::value) {
       auto values = load_packed<T, Width::value>(x + first + k);
       for (int j = 0; j < Width::value; ++j)
-        values.v[j] = bits.v[k + j] >= threshold ? keep * values.v[j] : T(0);
+        values.v[j] = bits.v[k + j] >= threshold ? keep * values.v[j] : A(0);
       store_packed(y + first + k, values);
     }
   }
@@ -26,12 +27,13 @@ struct Mask {
 }  // namespace
 
 void dropout_forward(const Tensor& x, double rate, const RandomStream& stream, Tensor& y) {
-  DDPM_FLOATS(x.dtype(), T, {
+  DDPM_NETWORK_FLOATS(x.dtype(), T, {
     const T* in = x.data<T>();
     T* out = y.data<T>();
-    for_each_quad<T>(stream, y,
-                     Mask<T>{dropout_threshold(rate), static_cast<T>(1 / (1 - rate)), in, out}, in,
-                     out);
+    for_each_quad<T>(
+        stream, y,
+        Mask<T>{dropout_threshold(rate), static_cast<Accumulator<T>>(1 / (1 - rate)), in, out}, in,
+        out);
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include "framework/autograd/tape.h"
 #include "framework/cpu/parallel.h"
+#include "framework/ops/elementwise.h"
 
 namespace ddpm {
 namespace {
@@ -36,12 +37,15 @@ Tensor row_mean(const Tensor& x) {
 }
 
 Tensor spatial_mean(const Tensor& x) {
-  DDPM_CHECK(x.shape().rank() == 4, "spatial_mean: x {} is not (N, H, W, C)", x.shape());
-  Tensor y = Tensor::empty({x.shape()[0], x.shape()[3]}, x.dtype(), x.device());
-  DDPM_DISPATCH(x.device(), spatial_mean_forward(x, y));
-  Tape::record("spatial_mean", {x}, y, [slot = x.slot()](const Tensor& dy) {
+  DDPM_CHECK(x.shape().rank() == 4 && x.numel() > 0, "spatial_mean: x {} is not (N, H, W, C)",
+             x.shape());
+  const double factor = 1 / static_cast<double>(x.shape()[1] * x.shape()[2]);
+  Tensor means = Tensor::empty({x.shape()[0], x.shape()[3]}, accumulator_of(x.dtype()), x.device());
+  DDPM_DISPATCH(x.device(), position_sum_forward(x, factor, means));
+  const Tensor y = cast(means, x.dtype());
+  Tape::record("spatial_mean", {x}, y, [slot = x.slot(), factor](const Tensor& dy) {
     Tensor dx = Tensor::empty(slot->shape, dy.dtype(), dy.device());
-    DDPM_DISPATCH(dy.device(), spatial_mean_backward(dy, dx));
+    DDPM_DISPATCH(dy.device(), position_sum_backward(dy, factor, dx));
     accumulate_grad(slot, dx);
   });
   return y;
@@ -66,6 +70,31 @@ double ordered_sum(const T* x, int64_t n) {
     for (T lane : lanes) total += static_cast<double>(lane);
   }
   return total;
+}
+
+// y[n, c] = factor * sum over the positions of x[n, position, c]. A piece owns a block of channels
+// of a sample and walks its positions: no partial sums to merge.
+void sum_positions(const Tensor& x, int64_t samples, int64_t channels, double factor, Tensor& y) {
+  constexpr int64_t kChannels = 32, kBlock = 256;
+  const int64_t tiles = (channels + kChannels - 1) / kChannels;
+  const int64_t positions = x.numel() / std::max<int64_t>(1, y.numel());
+  DDPM_NETWORK_FLOATS(x.dtype(), T, {
+    using A = Accumulator<T>;
+    parallel_for(samples * tiles, [&](int64_t i) {
+      const int64_t n = i / tiles, first = i % tiles * kChannels;
+      const int64_t width = std::min(kChannels, channels - first);
+      const T* in = x.data<T>() + n * positions * channels + first;
+      A* out = y.data<A>() + n * channels + first;
+      double total[kChannels] = {};
+      for (int64_t begin = 0; begin < positions; begin += kBlock) {
+        A partial[kChannels] = {};
+        for (int64_t p = begin; p < std::min(positions, begin + kBlock); ++p)
+          for (int64_t c = 0; c < width; ++c) partial[c] += in[p * channels + c];
+        for (int64_t c = 0; c < width; ++c) total[c] += static_cast<double>(partial[c]);
+      }
+      for (int64_t c = 0; c < width; ++c) out[c] = static_cast<A>(factor * total[c]);
+    });
+  });
 }
 
 }  // namespace
@@ -102,51 +131,21 @@ void row_sum_backward(const Tensor& dy, int64_t rows, double factor, Tensor& dx)
   });
 }
 
-void column_sum(const Tensor& x, int64_t columns, Tensor& y) {
-  // A piece owns a block of columns and walks all rows: no partial sums to merge.
-  constexpr int64_t kColumns = 32, kRowBlock = 256;
-  const int64_t rows = x.numel() / columns;
-  DDPM_FLOATS(x.dtype(), T, {
-    const T* in = x.data<T>();
-    T* out = y.data<T>();
-    parallel_ranges(columns, kColumns, [&](int64_t begin, int64_t end) {
-      double total[kColumns] = {};
-      for (int64_t row = 0; row < rows; row += kRowBlock) {
-        T partial[kColumns] = {};
-        for (int64_t i = row; i < std::min(rows, row + kRowBlock); ++i)
-          for (int64_t j = begin; j < end; ++j) partial[j - begin] += in[i * columns + j];
-        for (int64_t j = 0; j < end - begin; ++j) total[j] += static_cast<double>(partial[j]);
-      }
-      for (int64_t j = begin; j < end; ++j) out[j] = static_cast<T>(total[j - begin]);
-    });
-  });
+void column_sum(const Tensor& x, int64_t columns, Tensor& y) { sum_positions(x, 1, columns, 1, y); }
+
+void position_sum_forward(const Tensor& x, double factor, Tensor& y) {
+  sum_positions(x, y.shape()[0], y.shape()[1], factor, y);
 }
 
-void spatial_mean_forward(const Tensor& x, Tensor& y) {
-  const int64_t samples = x.shape()[0], channels = x.shape()[3];
-  const int64_t positions = x.shape()[1] * x.shape()[2];
-  DDPM_FLOATS(x.dtype(), T, {
-    const T* in = x.data<T>();
-    T* out = y.data<T>();
-    parallel_for(samples, [&](int64_t n) {
-      for (int64_t c = 0; c < channels; ++c) out[n * channels + c] = 0;
-      for (int64_t p = 0; p < positions; ++p)
-        for (int64_t c = 0; c < channels; ++c)
-          out[n * channels + c] += in[(n * positions + p) * channels + c];
-      for (int64_t c = 0; c < channels; ++c) out[n * channels + c] /= static_cast<T>(positions);
-    });
-  });
-}
-
-void spatial_mean_backward(const Tensor& dy, Tensor& dx) {
-  const int64_t channels = dx.shape()[3], positions = dx.shape()[1] * dx.shape()[2];
-  DDPM_FLOATS(dy.dtype(), T, {
+void position_sum_backward(const Tensor& dy, double factor, Tensor& dx) {
+  const int64_t channels = dy.shape()[1], positions = dx.numel() / std::max<int64_t>(1, dy.numel());
+  DDPM_NETWORK_FLOATS(dy.dtype(), T, {
     const T* in = dy.data<T>();
     T* out = dx.data<T>();
-    parallel_for(dx.shape()[0] * positions, [&](int64_t i) {
+    parallel_for(dy.shape()[0] * positions, [&](int64_t i) {
       const T* row = in + i / positions * channels;
       for (int64_t c = 0; c < channels; ++c)
-        out[i * channels + c] = row[c] / static_cast<T>(positions);
+        out[i * channels + c] = static_cast<Accumulator<T>>(factor) * row[c];
     });
   });
 }

@@ -36,7 +36,7 @@ namespace cpu {
 
 void repeat_2x2(const Tensor& x, double factor, Tensor& y) {
   const int64_t width = x.shape()[2], channels = x.shape()[3];
-  DDPM_FLOATS(x.dtype(), T, {
+  DDPM_NETWORK_FLOATS(x.dtype(), T, {
     const T* in = x.data<T>();
     T* out = y.data<T>();
     // One piece per row of x; it writes two rows of y.
@@ -45,7 +45,8 @@ void repeat_2x2(const Tensor& x, double factor, Tensor& y) {
       T* bottom = top + 2 * width * channels;
       for (int64_t w = 0; w < width; ++w)
         for (int64_t c = 0; c < channels; ++c) {
-          const T value = static_cast<T>(factor) * in[(row * width + w) * channels + c];
+          const T value =
+              static_cast<Accumulator<T>>(factor) * in[(row * width + w) * channels + c];
           const int64_t left = 2 * w * channels + c, right = left + channels;
           top[left] = top[right] = bottom[left] = bottom[right] = value;
         }
@@ -55,7 +56,7 @@ void repeat_2x2(const Tensor& x, double factor, Tensor& y) {
 
 void sum_2x2(const Tensor& x, double factor, Tensor& y) {
   const int64_t width = y.shape()[2], channels = y.shape()[3];
-  DDPM_FLOATS(x.dtype(), T, {
+  DDPM_NETWORK_FLOATS(x.dtype(), T, {
     const T* in = x.data<T>();
     T* out = y.data<T>();
     parallel_for(y.shape()[0] * y.shape()[1], [&](int64_t row) {
@@ -65,7 +66,8 @@ void sum_2x2(const Tensor& x, double factor, Tensor& y) {
         for (int64_t c = 0; c < channels; ++c) {
           const int64_t left = 2 * w * channels + c, right = left + channels;
           out[(row * width + w) * channels + c] =
-              static_cast<T>(factor) * ((top[left] + top[right]) + (bottom[left] + bottom[right]));
+              static_cast<Accumulator<T>>(factor) *
+              ((top[left] + top[right]) + (bottom[left] + bottom[right]));
         }
     });
   });

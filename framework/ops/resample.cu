@@ -16,14 +16,14 @@ __device__ int64_t block_of(uint32_t i, uint32_t width, uint32_t channels) {
 }
 
 template <class T, int kWidth>
-__global__ void repeat_2x2_kernel(int64_t count, uint32_t width, uint32_t channels, T factor,
-                                  const T* x, T* y) {
+__global__ void repeat_2x2_kernel(int64_t count, uint32_t width, uint32_t channels,
+                                  Accumulator<T> factor, const T* x, T* y) {
   const int64_t i = global_thread() * kWidth;
   if (i >= count) return;
   const int64_t left = block_of(static_cast<uint32_t>(i), width, channels);
   Packed<T, kWidth> value = load_packed<T, kWidth>(x + i);
 #pragma unroll
-  for (int k = 0; k < kWidth; ++k) value.v[k] *= factor;
+  for (int k = 0; k < kWidth; ++k) value.v[k] = factor * value.v[k];
   const int64_t down = int64_t{2} * width * channels;
   store_packed(y + left, value);
   store_packed(y + left + channels, value);
@@ -32,8 +32,8 @@ __global__ void repeat_2x2_kernel(int64_t count, uint32_t width, uint32_t channe
 }
 
 template <class T, int kWidth>
-__global__ void sum_2x2_kernel(int64_t count, uint32_t width, uint32_t channels, T factor,
-                               const T* x, T* y) {
+__global__ void sum_2x2_kernel(int64_t count, uint32_t width, uint32_t channels,
+                               Accumulator<T> factor, const T* x, T* y) {
   const int64_t i = global_thread() * kWidth;
   if (i >= count) return;
   const int64_t left = block_of(static_cast<uint32_t>(i), width, channels);
@@ -54,14 +54,14 @@ void repeat_2x2(const Tensor& x, double factor, Tensor& y) {
   const uint32_t width = static_cast<uint32_t>(x.shape()[2]);
   const uint32_t channels = static_cast<uint32_t>(x.shape()[3]);
   DDPM_ASSERT(count <= UINT32_MAX, "{} elements", count);
-  DDPM_FLOATS(x.dtype(), T, {
+  DDPM_NETWORK_FLOATS(x.dtype(), T, {
     const T* in = x.data<T>();
     T* out = y.data<T>();
     with_width<T>(
         channels,
         [&](auto pack) {
           launch(repeat_2x2_kernel<T, pack()>, blocks_for(count / pack()), kThreads, 0, count,
-                 width, channels, static_cast<T>(factor), in, out);
+                 width, channels, static_cast<Accumulator<T>>(factor), in, out);
         },
         in, out);
   });
@@ -72,14 +72,14 @@ void sum_2x2(const Tensor& x, double factor, Tensor& y) {
   const uint32_t width = static_cast<uint32_t>(y.shape()[2]);
   const uint32_t channels = static_cast<uint32_t>(y.shape()[3]);
   DDPM_ASSERT(count <= UINT32_MAX, "{} elements", count);
-  DDPM_FLOATS(x.dtype(), T, {
+  DDPM_NETWORK_FLOATS(x.dtype(), T, {
     const T* in = x.data<T>();
     T* out = y.data<T>();
     with_width<T>(
         channels,
         [&](auto pack) {
           launch(sum_2x2_kernel<T, pack()>, blocks_for(count / pack()), kThreads, 0, count, width,
-                 channels, static_cast<T>(factor), in, out);
+                 channels, static_cast<Accumulator<T>>(factor), in, out);
         },
         in, out);
   });

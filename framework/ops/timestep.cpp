@@ -39,23 +39,6 @@ Tensor timestep_embedding(const Tensor& t, int64_t dimension, DType dtype) {
   return y;
 }
 
-Tensor add_per_sample(const Tensor& x, const Tensor& bias) {
-  DDPM_CHECK(x.shape().rank() >= 2 && x.numel() > 0 &&
-                 bias.shape() == Shape({x.shape()[0], x.shape()[-1]}) && x.dtype() == bias.dtype(),
-             "add_per_sample: x {} needs a bias (N, C), not {}", x.shape(), bias.shape());
-  Tensor y = Tensor::like(x);
-  DDPM_DISPATCH(x.device(), add_per_sample_forward(x, bias, y));
-  Tape::record("add_per_sample", {x, bias}, y,
-               [dx = x.slot(), slot = bias.slot()](const Tensor& dy) {
-                 accumulate_grad(dx, dy);
-                 if (!slot->requires_grad) return;
-                 Tensor dbias = Tensor::empty(slot->shape, dy.dtype(), dy.device());
-                 DDPM_DISPATCH(dy.device(), add_per_sample_backward(dy, dbias));
-                 accumulate_grad(slot, dbias);
-               });
-  return y;
-}
-
 Tensor timestep_mix(const Tensor& a, const Tensor& u, const Tensor& b, const Tensor& v,
                     const Tensor& t) {
   check_rows("timestep_mix", u, v, t);
@@ -148,46 +131,11 @@ void for_row_pieces(const Tensor& y, Body&& body) {
 void timestep_embedding_forward(const Tensor& t, Tensor& y) {
   const int64_t dimension = y.shape()[1];
   const int32_t* steps = t.data<int32_t>();
-  DDPM_FLOATS(y.dtype(), T, {
+  DDPM_NETWORK_FLOATS(y.dtype(), T, {
     T* out = y.data<T>();
     parallel_for(y.shape()[0], [&](int64_t n) {
       for (int64_t i = 0; i < dimension; ++i)
         out[n * dimension + i] = static_cast<T>(math::TimestepEmbedding{dimension}(steps[n], i));
-    });
-  });
-}
-
-void add_per_sample_forward(const Tensor& x, const Tensor& bias, Tensor& y) {
-  const int64_t samples = x.shape()[0], channels = x.shape()[-1];
-  const int64_t rows = x.numel() / channels, rows_per_sample = rows / samples;
-  DDPM_FLOATS(x.dtype(), T, {
-    const T *in = x.data<T>(), *added = bias.data<T>();
-    T* out = y.data<T>();
-    const int64_t grain = std::max<int64_t>(1, kElementGrain / channels);
-    parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
-      for (int64_t row = begin; row < end; ++row) {
-        const T* b = added + row / rows_per_sample * channels;
-        for (int64_t c = 0; c < channels; ++c)
-          out[row * channels + c] = in[row * channels + c] + b[c];
-      }
-    });
-  });
-}
-
-void add_per_sample_backward(const Tensor& dy, Tensor& dbias) {
-  constexpr int64_t kChannels = 32;
-  const int64_t channels = dbias.shape()[1], rows = dy.numel() / dbias.numel();
-  DDPM_FLOATS(dy.dtype(), T, {
-    parallel_for(dbias.shape()[0], [&](int64_t n) {
-      const T* in = dy.data<T>() + n * rows * channels;
-      T* out = dbias.data<T>() + n * channels;
-      for (int64_t first = 0; first < channels; first += kChannels) {
-        const int64_t width = std::min(kChannels, channels - first);
-        T total[kChannels] = {};
-        for (int64_t row = 0; row < rows; ++row)
-          for (int64_t c = 0; c < width; ++c) total[c] += in[row * channels + first + c];
-        std::copy_n(total, width, out + first);
-      }
     });
   });
 }

@@ -1,7 +1,6 @@
 // CUDA kernels of framework/ops/timestep.h. Timesteps and tables are read by the kernels, so a
 // captured step sees new ones at every replay.
 #include "framework/cuda/row_map.cuh"
-#include "framework/cuda/sum_positions.cuh"
 #include "framework/ops/scalar_math.h"
 #include "framework/ops/timestep.h"
 
@@ -13,21 +12,6 @@ __global__ void timestep_embedding_kernel(math::TimestepEmbedding f, int64_t n, 
                                           T* y) {
   const int64_t i = global_thread();
   if (i < n) y[i] = static_cast<T>(f(t[i / f.dimension], i % f.dimension));
-}
-
-// A block takes a piece of one sample: x and y are (N, positions, channels), bias (N, channels).
-template <class T, int kWidth>
-__global__ void add_per_sample_kernel(int64_t sample_size, int channels, const T* x, const T* bias,
-                                      T* y) {
-  const int64_t j = (static_cast<int64_t>(blockIdx.y) * blockDim.x + threadIdx.x) * kWidth;
-  if (j >= sample_size) return;
-  const int64_t sample = blockIdx.x, offset = sample * sample_size + j;
-  const int channel = static_cast<int>(j) % channels;  // a sample has fewer than 2^31 elements
-  Packed<T, kWidth> values = load_packed<T, kWidth>(x + offset);
-  const auto added = load_packed<T, kWidth>(bias + sample * channels + channel);
-#pragma unroll
-  for (int k = 0; k < kWidth; ++k) values.v[k] += added.v[k];
-  store_packed(y + offset, values);
 }
 
 __global__ void next_timestep_kernel(const int32_t* timesteps, int64_t count, int64_t* counter,
@@ -98,30 +82,10 @@ struct Ancestral {
 
 void timestep_embedding_forward(const Tensor& t, Tensor& y) {
   const math::TimestepEmbedding f{y.shape()[1]};
-  DDPM_FLOATS(y.dtype(), T, {
+  DDPM_NETWORK_FLOATS(y.dtype(), T, {
     launch(timestep_embedding_kernel<T>, blocks_for(y.numel()), kThreads, 0, f, y.numel(),
            t.data<int32_t>(), y.data<T>());
   });
-}
-
-void add_per_sample_forward(const Tensor& x, const Tensor& bias, Tensor& y) {
-  const int64_t samples = x.shape()[0], channels = x.shape()[-1], size = x.numel() / samples;
-  DDPM_ASSERT(size <= INT32_MAX, "samples of {} elements", size);
-  DDPM_FLOATS(x.dtype(), T, {
-    with_width<T>(
-        channels,
-        [&](auto width) {
-          const dim3 grid(static_cast<unsigned>(samples),
-                          static_cast<unsigned>(ceil_div(size, kThreads * width())));
-          launch(add_per_sample_kernel<T, width()>, grid, kThreads, 0, size,
-                 static_cast<int>(channels), x.data<T>(), bias.data<T>(), y.data<T>());
-        },
-        x.raw(), bias.raw(), y.raw());
-  });
-}
-
-void add_per_sample_backward(const Tensor& dy, Tensor& dbias) {
-  sum_positions(dy, dbias.shape()[0], dbias.shape()[1], 1, dbias);
 }
 
 void timestep_mix_forward(const Tensor& a, const Tensor& u, const Tensor& b, const Tensor& v,

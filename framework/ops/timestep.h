@@ -16,9 +16,6 @@ namespace ddpm {
 // An odd dimension is padded with a zero. -> (N, dimension)
 Tensor timestep_embedding(const Tensor& t, int64_t dimension, DType dtype);
 
-// x (N, ..., C), bias (N, C) -> x with bias[n, c] added at every position
-Tensor add_per_sample(const Tensor& x, const Tensor& bias);
-
 // y[n] = a[t[n]] * u[n] + b[t[n]] * v[n] for rows of any shape. One op serves q(x_t | x_0), the
 // training target, the x_0 estimate, the posterior mean and DDIM. -> shape of u
 Tensor timestep_mix(const Tensor& a, const Tensor& u, const Tensor& b, const Tensor& v,
@@ -39,9 +36,6 @@ Tensor ancestral_step(const Tensor& mean, const Tensor& log_variance, const Tens
 void next_timestep(const Tensor& timesteps, Tensor& counter, Tensor& t);
 
 DDPM_KERNEL(void timestep_embedding_forward(const Tensor& t, Tensor& y));
-DDPM_KERNEL(void add_per_sample_forward(const Tensor& x, const Tensor& bias, Tensor& y));
-// dbias[n, c] = sum over positions of dy[n, :, c]
-DDPM_KERNEL(void add_per_sample_backward(const Tensor& dy, Tensor& dbias));
 // An empty v drops the second term; y may not be an input.
 DDPM_KERNEL(void timestep_mix_forward(const Tensor& a, const Tensor& u, const Tensor& b,
                                       const Tensor& v, const Tensor& t, Tensor& y));

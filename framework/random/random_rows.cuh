@@ -43,7 +43,8 @@ void for_each_quad(const RandomStream& stream, const Tensor& y, Use use,
   if (y.numel() == 0) return;
   const int64_t row_size = y.numel() / rows, quads = ceil_div(row_size, 4), count = rows * quads;
   DDPM_ASSERT(count <= UINT32_MAX, "{} rows of {} elements", rows, row_size);
-  with_width<T>(
+  // Packs of bf16 would be eight elements wide, and a counter has words for four.
+  with_width<std::conditional_t<sizeof(T) < 4, float, T>>(
       row_size,
       [&](auto width) {
         launch(quads_kernel<Use, decltype(width)>, blocks_for(count), kThreads, 0,

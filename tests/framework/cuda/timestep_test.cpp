@@ -1,4 +1,4 @@
-// What framework/ops/timestep.h computes without gradients, and bias gradients of many positions.
+// What framework/ops/timestep.h computes without gradients, on rows of many lengths.
 #include "framework/ops/timestep.h"
 
 #include <gtest/gtest.h>
@@ -26,11 +26,18 @@ void expect_same(F f, T tolerance) {
 }
 
 TEST_F(CudaTimestep, EmbeddingsAreThoseOfTheCpu) {
-  const auto embed = [](Device device) {
+  const auto embed = [](Device device, DType dtype) {
     const Tensor t = Tensor::from_host<int32_t>({0, 1, 999, 3999}, {4}, device);
-    return timestep_embedding(t, 129, DType::kF32);
+    return timestep_embedding(t, 129, dtype);
   };
-  expect_same<float>(embed, 6e-8f);  // half an ulp of 1
+  expect_same<float>([&](Device d) { return embed(d, DType::kF32); }, 6e-8f);  // half an ulp of 1
+  const std::vector<float> exact = embed(Device::kCpu, DType::kF32).to_host<float>();
+  for (const Device device : {Device::kCpu, Device::kCuda}) {
+    const std::vector<bf16> rounded = embed(device, DType::kBf16).to_host<bf16>();
+    ASSERT_EQ(rounded.size(), exact.size());
+    for (size_t i = 0; i < exact.size(); ++i)
+      ASSERT_NEAR(rounded[i], exact[i], 0x1p-9) << name_of(device);  // half an ulp of bf16 below 1
+  }
 }
 
 // Rows of packs and of single elements, one and several blocks long.
@@ -68,25 +75,6 @@ TEST_F(CudaTimestep, NextTimestepWalksTheListAndStaysAtItsEnd) {
     EXPECT_EQ(t.to_host<int32_t>(), std::vector<int32_t>(300, expected));
   }
   EXPECT_EQ(counter.to_host<int64_t>(), (std::vector<int64_t>{4, 7}));
-}
-
-// Several blocks along the positions, several along the channels, with packs and without.
-TEST_F(CudaTimestep, BiasesOfManyPositions) {
-  for (const Shape& shape : {Shape{2, 30, 129}, Shape{2, 26, 516}, Shape{3, 70, 64}}) {
-    const Shape per_sample{shape[0], shape[2]};
-    expect_same<float>(
-        [&](Device d) {
-          return add_per_sample(tensor<float>("x", shape, d), tensor<float>("b", per_sample, d));
-        },
-        0);
-    const auto backward = [&](Device device) {
-      const Tensor dy = tensor<float>("dy", shape, device);
-      Tensor dbias = Tensor::empty(per_sample, DType::kF32, device);
-      DDPM_DISPATCH(device, add_per_sample_backward(dy, dbias));
-      return dbias;
-    };
-    expect_same<float>(backward, 1e-5f);  // up to 70 terms below 1 in two orders
-  }
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Cases of framework/ops/losses.h.
+// Cases of framework/ops/losses.h. Losses are never bf16: the output of the network is widened
+// first.
 #include <cmath>
 
 #include "framework/ops/losses.h"
@@ -29,7 +30,7 @@ DDPM_OP_CASE(
           return row_means(in[0],
                            [&](int64_t i) { return std::pow(at(in[0], i) - at(in[1], i), 2); });
         },
-    .bench_shapes = {{128, 32, 32, 3}, {128, 32, 32, 3}});
+    .bf16_tolerance = 0, .bench_shapes = {{128, 32, 32, 3}, {128, 32, 32, 3}});
 
 DDPM_OP_CASE(
     NormalKl,
@@ -42,7 +43,8 @@ DDPM_OP_CASE(
             const double difference = at(in[0], i) - at(in[2], i);
             return (std::log(v2 / v1) - 1 + v1 / v2 + difference * difference / v2) / (2 * kLn2);
           });
-        });
+        },
+    .bf16_tolerance = 0);
 
 // Three levels and wide normals: elements in the first, inner and last bin, none so far in a tail
 // that the reference's own differences lose digits.
@@ -62,7 +64,8 @@ DDPM_OP_CASE(
             const double mass = x < -0.75 ? high : x > 0.75 ? 1 - low : high - low;
             return -std::log2(mass);
           });
-        });
+        },
+    .bf16_tolerance = 0);
 
 // Bytes and the narrow normals of the last steps, inside the reach of the floor.
 DDPM_OP_CASE(
@@ -70,7 +73,7 @@ DDPM_OP_CASE(
     .inputs = {{{3, 7}, -0.01, 0.01, false}, {{3, 7}, -0.01, 0.01}, {{3, 7}, -10, -8}},
     .run = [](const Tensors& in) { return discretized_normal_nll(in[0], in[1], in[2], 256); },
     // d/d mean is near 300, and the differences' own error grows with the cube of that.
-    .grad_tolerance = 1e-4, .f32_tolerance = 1e-4);
+    .grad_tolerance = 1e-4, .f32_tolerance = 1e-4, .bf16_tolerance = 0);
 
 DDPM_OP_CASE(
     NormalNll, .inputs = {{{5, 33}, -1, 1, false}, {{5, 33}}, {{5, 33}, -2, 1}},
@@ -83,7 +86,8 @@ DDPM_OP_CASE(
             return -std::log2(std::exp(-difference * difference / (2 * variance)) /
                               std::sqrt(2 * M_PI * variance));
           });
-        });
+        },
+    .bf16_tolerance = 0);
 
 DDPM_OP_CASE(
     CrossEntropy, .inputs = {{{7, 5}, -3, 3}, {{7}, 0, 4, false, true}},
@@ -98,7 +102,8 @@ DDPM_OP_CASE(
             y.data<double>()[n] = -std::log(std::exp(at(in[0], n * 5 + label)) / total);
           }
           return y;
-        });
+        },
+    .bf16_tolerance = 0);
 
 DDPM_ERROR_CASE(
     SquaredErrorShapes,

@@ -1,4 +1,5 @@
-// Cases of framework/ops/reduce.h and view.h.
+// Cases of framework/ops/reduce.h and view.h. Sums of all elements or of rows are for losses, which
+// are never bf16.
 #include "framework/ops/elementwise.h"
 #include "framework/ops/reduce.h"
 #include "framework/ops/view.h"
@@ -15,11 +16,11 @@ DDPM_OP_CASE(
           for (double v : in[0].to_host<double>()) total += v;
           return full({1}, total, DType::kF64, Device::kCpu);
         },
-    .bench_shapes = {{16, 32, 32, 128}});
+    .bf16_tolerance = 0, .bench_shapes = {{16, 32, 32, 128}});
 // Longer than one piece of work and not a multiple of the lanes.
 DDPM_OP_CASE(
     MeanOfSquaresLong, .inputs = {{{3, 11003}}},
-    .run = [](const Tensors& in) { return mean(multiply(in[0], in[0])); });
+    .run = [](const Tensors& in) { return mean(multiply(in[0], in[0])); }, .bf16_tolerance = 0);
 DDPM_OP_CASE(
     RowMean, .inputs = {{{3, 5, 7}}}, .run = [](const Tensors& in) { return row_mean(in[0]); },
     .reference =
@@ -27,7 +28,8 @@ DDPM_OP_CASE(
           Tensor y = Tensor::zeros({3}, DType::kF64, Device::kCpu);
           for (int i = 0; i < 105; ++i) y.data<double>()[i / 35] += in[0].data<double>()[i] / 35;
           return y;
-        });
+        },
+    .bf16_tolerance = 0);
 DDPM_OP_CASE(
     SpatialMean, .inputs = {{{2, 3, 5, 7}}},
     .run = [](const Tensors& in) { return spatial_mean(in[0]); },
