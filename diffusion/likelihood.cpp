@@ -1,11 +1,11 @@
 #include "diffusion/likelihood.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "diffusion/host_values.h"
 #include "framework/ops/losses.h"
 #include "framework/ops/timestep.h"
-#include "framework/random/random.h"
 
 namespace ddpm {
 namespace {
@@ -22,8 +22,9 @@ std::vector<int32_t> stratify(int timesteps, int count) {
 
 }  // namespace
 
-Likelihood::Likelihood(const GaussianDiffusion& process, const LikelihoodOptions& options)
-    : process_(process), options_(options) {
+Likelihood::Likelihood(const GaussianDiffusion& process, Model model,
+                       const LikelihoodOptions& options)
+    : process_(process), model_(std::move(model)), options_(options) {
   const int timesteps = process.timesteps();
   const int evaluations =
       options.evaluations_per_image == 0 ? timesteps : options.evaluations_per_image;
@@ -39,42 +40,66 @@ Likelihood::Likelihood(const GaussianDiffusion& process, const LikelihoodOptions
   if (process.levels() == 0) report_.rmse_scale = 1;
 }
 
-void Likelihood::add(const Model& model, const Tensor& x0, int64_t first_image) {
+Likelihood::Batch::Batch(const Likelihood& likelihood, const Shape& shape)
+    : x0(Tensor::empty(shape, likelihood.process_.dtype(), likelihood.process_.device())),
+      t(Tensor::empty({shape[0]}, DType::kI32, x0.device())),
+      counter(random_counter(0, 0, x0.device())),
+      squared_error(Tensor::empty({shape[0]}, x0.dtype(), x0.device())),
+      terms(Tensor::empty({static_cast<int64_t>(likelihood.report_.bounds.size()), shape[0]},
+                          x0.dtype(), x0.device())),
+      runner(x0.device(), [this, &likelihood] { likelihood.evaluate(*this); }) {}
+
+// Touches device memory only.
+void Likelihood::evaluate(Batch& batch) const {
+  const Tensor &x0 = batch.x0, &t = batch.t;
+  Tensor noise = Tensor::like(x0);
+  fill_normal({options_.seed, random_site("likelihood/noise"), batch.counter}, noise);
+  const Tensor x_t = process_.q_sample(x0, t, noise);
+  const GaussianDiffusion::Reverse p =
+      process_.p_mean_variance(model_(x_t, t), x_t, t, options_.clip_denoised);
+  batch.squared_error.copy_from(squared_error(p.x0, x0));
+  for (size_t b = 0; b < report_.bounds.size(); ++b) {
+    const Tensor log_variance =
+        b < fixed_.size() ? timestep_fill(fixed_[b].second, t, x0.shape()) : p.log_variance;
+    const int64_t row = static_cast<int64_t>(b);
+    batch.terms.slice(row, row + 1)
+        .reshape(t.shape())
+        .copy_from(process_.bound_term(x0, x_t, t, {p.mean, log_variance}));
+  }
+}
+
+void Likelihood::add(const Tensor& x0, int64_t first_image) {
   const int64_t images = x0.shape()[0];
-  const Device device = x0.device();
   const std::vector<double> prior = read_values(process_.prior_term(x0));
   for (double p : prior) report_.prior.add(p);
   std::vector<std::vector<double>> rates(report_.bounds.size(), prior);
   std::vector<std::vector<double>> distortions(report_.bounds.size());
 
-  Tensor t = Tensor::empty({images}, DType::kI32, device), noise = Tensor::like(x0);
+  if (!batch_ || batch_->x0.shape() != x0.shape())
+    batch_ = std::make_unique<Batch>(*this, x0.shape());
+  batch_->x0.copy_from(x0);
+  Tensor steps = Tensor::empty({images}, DType::kI32, Device::kCpu);
   for (size_t stratum = 0; stratum + 1 < strata_.size(); ++stratum) {
     const int32_t begin = strata_[stratum], length = strata_[stratum + 1] - begin;
-    const Tensor counter = random_counter(static_cast<int64_t>(stratum), first_image, device);
-    fill_randint({options_.seed, random_site("likelihood/timestep"), counter}, length, t);
-    std::vector<int32_t> steps = t.to_host<int32_t>();
-    for (int32_t& step : steps) step += begin;
-    t.copy_from_host(steps.data());
-    fill_normal({options_.seed, random_site("likelihood/noise"), counter}, noise);
+    // The host draws the same bits as a device would.
+    const Tensor place = random_counter(static_cast<int64_t>(stratum), first_image, Device::kCpu);
+    fill_randint({options_.seed, random_site("likelihood/timestep"), place}, length, steps);
+    int32_t* t = steps.data<int32_t>();
+    for (int64_t n = 0; n < images; ++n) t[n] += begin;
+    batch_->t.copy_from_host(t);
+    batch_->counter.copy_from_host(place.raw());
+    batch_->runner.run();
 
-    const Tensor x_t = process_.q_sample(x0, t, noise);
-    const GaussianDiffusion::Reverse p =
-        process_.p_mean_variance(model(x_t, t), x_t, t, options_.clip_denoised);
-    const std::vector<double> error = read_values(squared_error(p.x0, x0));
-    for (int64_t n = 0; n < images; ++n) report_.x0_squared_error[steps[n]].add(error[n]);
-
-    for (size_t b = 0; b < report_.bounds.size(); ++b) {
-      VariationalBound& bound = report_.bounds[b];
-      const Tensor log_variance =
-          b < fixed_.size() ? timestep_fill(fixed_[b].second, t, x0.shape()) : p.log_variance;
-      const std::vector<double> terms =
-          read_values(process_.bound_term(x0, x_t, t, {p.mean, log_variance}));
+    const std::vector<double> error = read_values(batch_->squared_error);
+    for (int64_t n = 0; n < images; ++n) report_.x0_squared_error[t[n]].add(error[n]);
+    const std::vector<double> terms = read_values(batch_->terms);
+    for (size_t b = 0; b < report_.bounds.size(); ++b)
       for (int64_t n = 0; n < images; ++n) {
-        bound.terms[steps[n]].add(terms[n]);
-        if (begin > 0) rates[b][n] += length * terms[n];
+        const double term = terms[b * images + n];
+        report_.bounds[b].terms[t[n]].add(term);
+        if (begin > 0) rates[b][n] += length * term;
+        if (begin == 0) distortions[b].push_back(term);
       }
-      if (begin == 0) distortions[b] = terms;
-    }
   }
   for (size_t b = 0; b < report_.bounds.size(); ++b)
     for (int64_t n = 0; n < images; ++n) {

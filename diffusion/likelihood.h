@@ -13,11 +13,14 @@
 #pragma once
 
 #include <cmath>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "diffusion/process.h"
+#include "framework/random/random.h"
+#include "framework/train/step_runner.h"
 
 namespace ddpm {
 
@@ -66,20 +69,37 @@ struct LikelihoodReport {
 
 class Likelihood {
  public:
-  // `process` must outlive it.
-  Likelihood(const GaussianDiffusion& process, const LikelihoodOptions& options);
+  // `process` must outlive it, and the weights of `model` keep their addresses.
+  Likelihood(const GaussianDiffusion& process, Model model, const LikelihoodOptions& options);
+  Likelihood(const Likelihood&) = delete;
+  Likelihood& operator=(const Likelihood&) = delete;
 
   // Evaluates images first_image .. first_image + N - 1 of a data set; the index addresses their
   // noise, so a report does not depend on how the set is cut into batches.
-  void add(const Model& model, const Tensor& x0, int64_t first_image);
+  void add(const Tensor& x0, int64_t first_image);
   const LikelihoodReport& report() const { return report_; }
 
  private:
+  // What the evaluation of N images at one t each reads and leaves, at fixed addresses: on the GPU
+  // it is captured once and replayed for every stratum and every batch of that size.
+  struct Batch {
+    Batch(const Likelihood& likelihood, const Shape& shape);
+    Batch(const Batch&) = delete;
+    Batch& operator=(const Batch&) = delete;
+
+    Tensor x0, t, counter;
+    Tensor squared_error, terms;  // (N), (bounds, N)
+    StepRunner runner;
+  };
+  void evaluate(Batch& batch) const;
+
   const GaussianDiffusion& process_;
+  Model model_;
   LikelihoodOptions options_;
   std::vector<int32_t> strata_;                        // first timestep of each, then T
   std::vector<std::pair<std::string, Tensor>> fixed_;  // log variance tables by name
   LikelihoodReport report_;
+  std::unique_ptr<Batch> batch_;  // of the latest size
 };
 
 }  // namespace ddpm

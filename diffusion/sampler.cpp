@@ -2,17 +2,9 @@
 
 #include <utility>
 
-#include "framework/core/memory.h"
 #include "framework/ops/timestep.h"
 
 namespace ddpm {
-namespace {
-
-void copy_values(const Tensor& from, const Tensor& to) {
-  memory::copy(to.device(), to.raw(), from.raw(), to.bytes());
-}
-
-}  // namespace
 
 ReverseChain::ReverseChain(const GaussianDiffusion& process, const Sampler& sampler, Model model,
                            Shape shape, uint64_t seed)
@@ -23,7 +15,8 @@ ReverseChain::ReverseChain(const GaussianDiffusion& process, const Sampler& samp
       noise_(Tensor::like(x_)),
       t_(Tensor::empty({shape[0]}, DType::kI32, process.device())),
       initial_{seed, random_site("sample/x_T"), random_counter(0, 0, process.device())},
-      stream_{seed, random_site("sample/noise"), initial_.counter} {
+      stream_{seed, random_site("sample/noise"), initial_.counter},
+      runner_(process.device(), [this] { run_step(); }) {
   const std::vector<int32_t> visited = sampler.timesteps(process);
   timesteps_ = Tensor::from_host(visited, {static_cast<int64_t>(visited.size())}, process.device());
 }
@@ -34,12 +27,12 @@ void ReverseChain::start(int64_t first_image) {
   fill_normal(initial_, x_);
 }
 
-void ReverseChain::step() {
+void ReverseChain::run_step() {
   next_timestep(timesteps_, stream_.counter, t_);
   fill_normal(stream_, noise_);
   const Sampler::Step next = step_(model_(x_, t_), x_, t_, noise_);
-  copy_values(next.x, x_);
-  copy_values(next.x0, x0_);
+  x_.copy_from(next.x);
+  x0_.copy_from(next.x0);
 }
 
 Tensor sample(ReverseChain& chain, int64_t first_image, const SampleObserver& observer) {

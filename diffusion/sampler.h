@@ -3,7 +3,7 @@
 // Image i of a seed is the same image whatever batch it is drawn in: x_T and the noise of every
 // step are addressed by (seed, image, step), and samplers share x_T, so their images can be
 // compared in pairs. A step reads its timestep and its place in the random streams from device
-// memory and leaves x at a fixed address: it can be captured once and replayed.
+// memory and leaves x at a fixed address: on the GPU it is captured once and replayed.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 
 #include "diffusion/process.h"
 #include "framework/random/random.h"
+#include "framework/train/step_runner.h"
 
 namespace ddpm {
 
@@ -34,25 +35,31 @@ class Sampler {
 
 class ReverseChain {
  public:
-  // shape is (N, ..., C); `process` must outlive the chain.
+  // shape is (N, ..., C); `process` must outlive the chain. The weights of `model` may change their
+  // values while the chain lives, but not their addresses.
   ReverseChain(const GaussianDiffusion& process, const Sampler& sampler, Model model, Shape shape,
                uint64_t seed);
+  ReverseChain(const ReverseChain&) = delete;
+  ReverseChain& operator=(const ReverseChain&) = delete;
 
   // Draws x_T of the images first_image .. first_image + N - 1.
   void start(int64_t first_image);
   // One reverse step; touches device memory only.
-  void step();
+  void step() { runner_.run(); }
 
   int64_t steps() const { return timesteps_.numel(); }
   const Tensor& x() const { return x_; }
   const Tensor& x0() const { return x0_; }  // of the latest step
 
  private:
+  void run_step();
+
   Model model_;
   Sampler::StepFunction step_;
   Tensor timesteps_;  // (steps) i32
   Tensor x_, x0_, noise_, t_;
   RandomStream initial_, stream_;
+  StepRunner runner_;
 };
 
 // Called after every step with the number of steps done.

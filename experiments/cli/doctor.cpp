@@ -17,7 +17,8 @@
 #include "data/registry.h"
 #include "experiments/cli/command.h"
 #include "experiments/runner/build_info.h"
-#include "framework/core/check.h"
+#include "experiments/runner/result.h"
+#include "framework/core/memory.h"
 #include "framework/cpu/conv2d_algorithms.h"
 #ifdef DDPM_WITH_CUDA
 #include "framework/cuda/conv2d_algorithms.h"
@@ -99,6 +100,17 @@ Json datasets_found() {
   return found;
 }
 
+// What the device that "auto" takes can compute in.
+Json precisions() {
+  Json all = Json::array({"f32"});
+  try {
+    choose_device("auto", "bf16");
+    all.push_back("bf16");
+  } catch (const UserError&) {  // the GPU is too old for it
+  }
+  return all;
+}
+
 Json facts() {
   Json facts = {{"version", program_version()}, {"git", git_json()}, {"build", build_json()}};
   facts["host"] = host_json();
@@ -114,11 +126,12 @@ Json facts() {
   facts["convolution"] = cpu::describe_conv2d_algorithms();
   facts["hdf5"] = hdf5_facts();
   facts["libraries"] = library_versions();
+  const std::string reason = memory::unavailable_reason(Device::kCuda);
+  facts["cuda"] = reason.empty() ? "usable" : reason;
+  facts["device"] = device_json(choose_device("auto"));
+  facts["precisions"] = precisions();
 #ifdef DDPM_WITH_CUDA
-  facts["cuda"] = true;
   facts["cuda_convolution"] = cpu::describe_conv2d_algorithms(cuda::conv2d_algorithms);
-#else
-  facts["cuda"] = false;
 #endif
   facts["datasets"] = datasets_found();
   return facts;
@@ -155,8 +168,8 @@ const Command kDoctorCommand = {
     {"doctor",
      "[options]",
      "Prints what a bug report needs to know about this build and this machine. That is: "
-     "processor, "
-     "threads, the convolution algorithms chosen, libraries, disk, and the data sets found.",
+     "processor, GPU, threads, the convolution algorithms chosen, libraries, disk, and the data "
+     "sets found.",
      {"ddpm doctor", "ddpm doctor --json > doctor.json"}},
     [](CommandLine& line) -> std::function<int()> {
       return [&line] { return run_doctor(line.output()); };

@@ -49,6 +49,7 @@ const Command kEvalCommand = {
       line.text("--checkpoint", options->request.checkpoint, "FILE", "instead of the newest");
       line.assignments(options->request.overrides);
       line.shorthand("--device", "device", "NAME", "auto, cpu or cuda");
+      line.shorthand("--precision", "precision", "NAME", "f32 or bf16");
       line.shorthand("--threads", "threads", "N", "0: all processors");
       bind_progress(line, options->progress);
       return [options, &line] { return run_eval(*options, line.output()); };

@@ -48,6 +48,7 @@ const Command kSampleCommand = {
       line.shorthand("--count", "sampling.count", "N", "images");
       line.shorthand("--seed", "seed", "N", "names the images");
       line.shorthand("--device", "device", "NAME", "auto, cpu or cuda");
+      line.shorthand("--precision", "precision", "NAME", "f32 or bf16");
       line.shorthand("--threads", "threads", "N", "0: all processors");
       bind_progress(line, options->progress);
       return [options, &line] { return run_sample(*options, line.output()); };

@@ -111,6 +111,7 @@ const Command kTrainCommand = {
       line.shorthand("--steps", "training.steps", "N", "optimiser steps");
       line.shorthand("--seed", "seed", "N", "of every random stream");
       line.shorthand("--device", "device", "NAME", "auto, cpu or cuda");
+      line.shorthand("--precision", "precision", "NAME", "f32 or bf16");
       line.shorthand("--threads", "threads", "N", "0: all processors");
       bind_progress(line, options->progress);
       return [options, &line] { return run_train(*options, line); };

@@ -120,7 +120,7 @@ ExtractorInfo train_extractor(const Config& config, const std::string& out,
   const Dataset dataset = options.data->load();
   check_labels(dataset, dataset.train, "training");
   check_labels(dataset, dataset.test, "held-out");
-  const Device device = select_device(options.device);
+  const Device device = choose_device(options.device).device;
 
   ExtractorTrainer trainer(options, dataset, device);
   constexpr int64_t kReadEvery = 50;  // reading the loss waits for the device

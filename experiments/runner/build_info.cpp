@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "ddpm_build_info.h"  // generated: cmake/BuildInfo.cmake
+#include "framework/core/memory.h"
 #include "framework/cpu/parallel.h"
 
 namespace ddpm {
@@ -41,10 +42,11 @@ nlohmann::ordered_json git_json() {
 }
 
 nlohmann::ordered_json build_json() {
+  const int cuda = memory::gpu_info().runtime_version;
   return {{"version", DDPM_VERSION},
           {"compiler", DDPM_COMPILER},
           {"flags", DDPM_BUILD_TYPE},
-          {"cuda", nullptr},
+          {"cuda", cuda ? nlohmann::ordered_json(memory::cuda_version_name(cuda)) : nullptr},
           {"hdf5", fmt::format("{}.{}.{}", H5_VERS_MAJOR, H5_VERS_MINOR, H5_VERS_RELEASE)}};
 }
 
@@ -55,6 +57,16 @@ nlohmann::ordered_json host_json() {
           {"os", find_value("/etc/os-release", "PRETTY_NAME", '=')},
           {"cpu", find_value("/proc/cpuinfo", "model name", ':')},
           {"threads", cpu::thread_count()}};
+}
+
+nlohmann::ordered_json gpu_json() {
+  const memory::GpuInfo gpu = memory::gpu_info();
+  if (gpu.name.empty()) return nullptr;
+  return {{"name", gpu.name},
+          {"compute_capability", memory::capability_name(gpu.capability)},
+          {"memory_bytes", gpu.memory_bytes},
+          {"driver", memory::cuda_version_name(gpu.driver_version)},
+          {"runtime", memory::cuda_version_name(gpu.runtime_version)}};
 }
 
 std::string utc_now() {

@@ -3,11 +3,13 @@
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "diffusion/likelihood.h"
 #include "experiments/metrics/metrics.h"
 #include "experiments/runner/build_info.h"
 #include "experiments/runner/interrupt.h"
+#include "experiments/runner/memory_advice.h"
 #include "experiments/runner/result.h"
 #include "experiments/runner/run_folder.h"
 #include "experiments/runner/sampling.h"
@@ -24,7 +26,7 @@ using Clock = std::chrono::steady_clock;
 
 bool may_override(const std::string& key) {
   return key.starts_with("evaluation.") || key.starts_with("sampling.") || key == "seed" ||
-         key == "device" || key == "threads";
+         key == "device" || key == "precision" || key == "threads";
 }
 
 // A finished run with one set of its weights, ready to draw and to be measured.
@@ -40,12 +42,14 @@ class LoadedRun {
     reader.finish();
     for (const std::string& key : differing_keys(recorded_, reader.resolved()))
       DDPM_CHECK(may_override(key),
-                 "--set {}: only evaluation.*, sampling.*, seed, device and threads can be changed "
-                 "for a finished run",
+                 "--set {}: only evaluation.*, sampling.*, seed, device, precision and threads can "
+                 "be changed for a finished run",
                  key);
     cpu::set_thread_count(config->threads);
+    const DeviceChoice device = choose_device(config->device, config->precision);
+    announce(device);
     dataset = config->data->load();
-    model = std::make_unique<DiffusionModel>(*config, dataset, select_device(config->device));
+    model = std::make_unique<DiffusionModel>(*config, dataset, device.device);
     const std::string file = checkpoint.empty() ? find_latest(folder.checkpoints()) : checkpoint;
     DDPM_CHECK(!file.empty(), "{}: the run has no checkpoint yet", path);
     info = load_weights(file, config->sampling.weights, model->parameters);
@@ -117,28 +121,37 @@ class Evaluation {
     if (count == 0) return;
     const EvaluationOptions& options = run_.config->evaluation;
     const DiffusionModel& model = *run_.model;
+    const Tensor images = upload_images(split, model.image_shape, model.process.device());
+    const auto rows = [&](int64_t begin, int64_t size) {
+      std::vector<int32_t> indices(static_cast<size_t>(size));
+      std::iota(indices.begin(), indices.end(), static_cast<int32_t>(begin));
+      return gather_images(images, Tensor::from_host(indices, {size}, images.device()), {},
+                           run_.dataset.levels, model.process.dtype());
+    };
     // Noise of held-out and training images comes from different streams.
-    const uint64_t seed = run_.config->seed + (name == "test" ? 0 : 1);
-    Likelihood bound(
-        model.process,
-        {.evaluations_per_image = static_cast<int>(options.timesteps_per_image), .seed = seed});
-    const Device device = model.process.device();
-    const Tensor images = upload_images(split, model.image_shape, device);
+    LikelihoodOptions likelihood_options{
+        .evaluations_per_image = static_cast<int>(options.timesteps_per_image),
+        .seed = run_.config->seed + (name == "test" ? 0 : 1)};
+    auto bound = std::make_unique<Likelihood>(model.process, model.inference(), likelihood_options);
     if (progress_) progress_->begin("bound of " + name + " images", count);
-    for (int64_t begin = 0; begin < count; begin += options.batch_size) {
-      const int64_t size = std::min(options.batch_size, count - begin);
-      std::vector<int32_t> rows(static_cast<size_t>(size));
-      for (int64_t i = 0; i < size; ++i)
-        rows[static_cast<size_t>(i)] = static_cast<int32_t>(begin + i);
-      const Tensor x0 = gather_images(images, Tensor::from_host(rows, {size}, device), {},
-                                      run_.dataset.levels, model.process.dtype());
-      bound.add(model.inference(), x0, begin);
-      if (progress_) progress_->update(begin + size);
-      if (interrupt_signal()) fail("the evaluation was interrupted; nothing was written");
+    try {
+      for (int64_t begin = 0; begin < count; begin += options.batch_size) {
+        const int64_t size = std::min(options.batch_size, count - begin);
+        bound->add(rows(begin, size), begin);
+        if (progress_) progress_->update(begin + size);
+        if (interrupt_signal()) fail("the evaluation was interrupted; nothing was written");
+      }
+    } catch (const memory::OutOfMemory& error) {
+      bound.reset();
+      likelihood_options.evaluations_per_image = 2;
+      fail_with_advice(
+          error, "evaluation.batch_size", std::min(options.batch_size, count), [&](int64_t batch) {
+            Likelihood(model.process, model.inference(), likelihood_options).add(rows(0, batch), 0);
+          });
     }
     if (progress_) progress_->end();
-    record_bound(name, bound.report(), options);
-    likelihood["split"][name] = to_json(bound.report());
+    record_bound(name, bound->report(), options);
+    likelihood["split"][name] = to_json(bound->report());
   }
 
   void record_bound(const std::string& name, const LikelihoodReport& report,

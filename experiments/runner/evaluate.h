@@ -12,9 +12,10 @@
 namespace ddpm {
 
 struct EvaluateRequest {
-  std::string run;                          // a run folder
-  std::string checkpoint = {};              // empty: the run's latest
-  std::vector<std::string> overrides = {};  // of evaluation.*, sampling.*, device and threads
+  std::string run;              // a run folder
+  std::string checkpoint = {};  // empty: the run's latest
+  // Of evaluation.*, sampling.*, seed, device, precision and threads.
+  std::vector<std::string> overrides = {};
   ProgressSink* progress = nullptr;
 };
 
@@ -24,7 +25,7 @@ RunStatus evaluate(const EvaluateRequest& request);
 struct SampleRequest {
   std::string run, checkpoint;
   std::string out;                     // a .png grid, or a folder of single PNGs
-  std::vector<std::string> overrides;  // of sampling.*, seed, device and threads
+  std::vector<std::string> overrides;  // of the same
   ProgressSink* progress = nullptr;
 };
 

@@ -1,5 +1,7 @@
 #include "experiments/runner/experiment_config.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 
 #include "framework/core/memory.h"
@@ -87,7 +89,8 @@ ExperimentConfig::ExperimentConfig(const Config& config)
       seed(static_cast<uint64_t>(
           config.integer("seed", 0, 0, kMaxInteger, "of every random stream"))),
       device(config.choice("device", "auto", {"auto", "cpu", "cuda"}, "where to compute")),
-      precision(config.choice("precision", "f32", {"f32"}, "of activations and their gradients")),
+      precision(config.choice("precision", "f32", {"f32", "bf16"},
+                              "of the network's activations, their gradients and its matrices")),
       threads(static_cast<int>(config.integer("threads", 0, 0, 4096, "0: all processors"))),
       data(datasets().make(config, "data", "digits")),
       model(denoisers().make(config, "model", "unet")),
@@ -98,12 +101,26 @@ ExperimentConfig::ExperimentConfig(const Config& config)
       sampler(read_sampler(config.child("sampling", "drawing images"))),
       evaluation(read_evaluation(config)) {}
 
-Device select_device(const std::string& name) {
-  const bool has_gpu = memory::is_available(Device::kCuda);
-  DDPM_CHECK(name != "cuda" || has_gpu, "device 'cuda': {}; use 'cpu' or 'auto'",
-             memory::is_built_for(Device::kCuda) ? "this machine has no usable GPU"
-                                                 : "this program was built without CUDA");
-  return name != "cpu" && has_gpu ? Device::kCuda : Device::kCpu;
+DeviceChoice choose_device(const std::string& name, const std::string& precision) {
+  if (name == "cpu") return {};
+  const std::string reason = memory::unavailable_reason(Device::kCuda);
+  if (name == "auto" && !reason.empty())
+    return {Device::kCpu, fmt::format("device auto: using the CPU: {}", reason)};
+  DDPM_CHECK(reason.empty(), "device 'cuda': {}; use 'cpu' or 'auto'", reason);
+  constexpr int kOldestForBf16 = 80;
+  const memory::GpuInfo gpu = memory::gpu_info();
+  DDPM_CHECK(precision != "bf16" || gpu.capability >= kOldestForBf16,
+             "precision 'bf16': {} has compute capability {}, bf16 needs 8.0 or later; use "
+             "precision 'f32' or device 'cpu'",
+             gpu.name, memory::capability_name(gpu.capability));
+  return {Device::kCuda, ""};
+}
+
+void announce(const DeviceChoice& choice) {
+  if (choice.note.empty()) return;
+  // Whoever built the program without CUDA knows.
+  const bool surprising = memory::is_built_for(Device::kCuda);
+  spdlog::log(surprising ? spdlog::level::info : spdlog::level::debug, choice.note);
 }
 
 }  // namespace ddpm

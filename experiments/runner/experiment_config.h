@@ -39,7 +39,7 @@ struct ExperimentConfig {
   std::string name;
   uint64_t seed;
   std::string device;     // cpu, cuda or auto
-  std::string precision;  // f32
+  std::string precision;  // f32 or bf16, of the network; all around it is f32
   int threads;            // 0: all processors
   std::unique_ptr<DataSource> data;
   std::unique_ptr<DenoiserOptions> model;
@@ -51,7 +51,14 @@ struct ExperimentConfig {
   EvaluationOptions evaluation;
 };
 
-// The device that `name` asks for; "auto" takes a GPU when there is one.
-Device select_device(const std::string& name);
+// Where an experiment computes.
+struct DeviceChoice {
+  Device device = Device::kCpu;
+  std::string note;  // that "auto" took the CPU, and why; empty when it did not
+};
+// "cpu", "cuda", or "auto": the GPU when it can be used. Throws a UserError when the device is not
+// there or cannot compute in `precision`.
+DeviceChoice choose_device(const std::string& name, const std::string& precision = "f32");
+void announce(const DeviceChoice& choice);  // logs the note
 
 }  // namespace ddpm

@@ -11,7 +11,7 @@
 namespace ddpm {
 
 nlohmann::ordered_json new_result(const TrainRequest& request, const nlohmann::ordered_json& config,
-                                  const Dataset& dataset, Device device) {
+                                  const Dataset& dataset, const DeviceChoice& device) {
   const std::string started = utc_now(), hash = config_hash(config);
   std::string compact_time = started;
   std::erase_if(compact_time, [](char c) { return c == '-' || c == ':'; });
@@ -28,9 +28,7 @@ nlohmann::ordered_json new_result(const TrainRequest& request, const nlohmann::o
       {"overrides", request.overrides},
       {"git", git_json()},
       {"host", host_json()},
-      {"device",
-       {{"kind", name_of(device)},
-        {"name", device == Device::kCpu ? host_json()["cpu"] : nlohmann::ordered_json()}}},
+      {"device", device_json(device)},
       {"build", build_json()},
       {"dataset",
        {{"name", dataset.name},
@@ -50,6 +48,16 @@ nlohmann::ordered_json new_result(const TrainRequest& request, const nlohmann::o
       {"started", started},
       {"finished", nullptr},
   };
+}
+
+nlohmann::ordered_json device_json(const DeviceChoice& device) {
+  nlohmann::ordered_json json = {{"kind", name_of(device.device)}};
+  if (device.device == Device::kCuda)
+    json.update(gpu_json());
+  else
+    json["name"] = host_json()["cpu"];
+  if (!device.note.empty()) json["note"] = device.note;
+  return json;
 }
 
 nlohmann::ordered_json finite_or_null(double value) {

@@ -5,15 +5,18 @@
 #include <string>
 
 #include "data/dataset.h"
+#include "experiments/runner/experiment_config.h"
 #include "experiments/runner/run_folder.h"
 #include "experiments/runner/train.h"
-#include "framework/core/dtype.h"
 
 namespace ddpm {
 
 // Everything that is known before the first step: identity, configuration, machine, data.
 nlohmann::ordered_json new_result(const TrainRequest& request, const nlohmann::ordered_json& config,
-                                  const Dataset& dataset, Device device);
+                                  const Dataset& dataset, const DeviceChoice& device);
+
+// What computed: "kind", "name" and, for a GPU, the rest of gpu_json; "note" as in DeviceChoice.
+nlohmann::ordered_json device_json(const DeviceChoice& device);
 
 // Numbers that JSON has no word for become null.
 nlohmann::ordered_json finite_or_null(double value);

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "experiments/runner/interrupt.h"
+#include "experiments/runner/memory_advice.h"
 #include "framework/io/png.h"
 
 namespace ddpm {
@@ -14,27 +16,36 @@ std::vector<float> draw_samples(const DiffusionModel& model, const Sampler& samp
   const Shape& image = model.image_shape;
   std::vector<float> samples;
   samples.reserve(static_cast<size_t>(count * image.numel()));
-  int64_t done = 0, steps = 0;
-  const auto chain_of = [&](int64_t images) {
-    return ReverseChain(model.process, sampler, model.inference(),
-                        {images, image[0], image[1], image[2]}, seed);
+  std::optional<ReverseChain> chain;  // of one batch size: a smaller last batch has its own
+  const auto use_chain_of = [&](int64_t images) {
+    if (!chain || chain->x().shape()[0] != images)
+      chain.emplace(model.process, sampler, model.inference(),
+                    Shape{images, image[0], image[1], image[2]}, seed);
   };
-  for (int64_t begin = 0; begin < count; begin += batch_size) {
-    ReverseChain chain = chain_of(std::min(batch_size, count - begin));
-    if (progress && begin == 0) {
-      const int64_t batches = (count + batch_size - 1) / batch_size;
-      progress->begin("sample", batches * chain.steps());
+  int64_t steps = 0;
+  try {
+    for (int64_t begin = 0; begin < count; begin += batch_size) {
+      use_chain_of(std::min(batch_size, count - begin));
+      if (progress && begin == 0) {
+        const int64_t batches = (count + batch_size - 1) / batch_size;
+        progress->begin("sample", batches * chain->steps());
+      }
+      const Tensor x = sample(*chain, first + begin, [&](int64_t, const ReverseChain&) {
+        if (progress) progress->update(++steps);
+        if (interrupt_signal()) fail("sampling was interrupted");
+      });
+      const std::vector<float> batch = x.to_host<float>();
+      samples.insert(samples.end(), batch.begin(), batch.end());
     }
-    const Tensor x = sample(chain, first + begin, [&](int64_t, const ReverseChain&) {
-      if (progress) progress->update(++steps);
-      if (interrupt_signal()) fail("sampling was interrupted");
+  } catch (const memory::OutOfMemory& error) {
+    chain.reset();
+    fail_with_advice(error, "sampling.batch_size", std::min(batch_size, count), [&](int64_t batch) {
+      use_chain_of(batch);
+      chain->start(0);
+      chain->step();
     });
-    const std::vector<float> batch = x.to_host<float>();
-    samples.insert(samples.end(), batch.begin(), batch.end());
-    done += chain.x().shape()[0];
   }
   if (progress) progress->end();
-  DDPM_ASSERT(done == count, "{} of {} samples", done, count);
   return samples;
 }
 

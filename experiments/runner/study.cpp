@@ -59,6 +59,9 @@ class Study {
   }
 
   RunStatus run() {
+    for (const Cell& cell : cells_)
+      if (finished(cell).is_null())
+        choose_device(cell.resolved["device"], cell.resolved["precision"]);
     const InterruptGuard guard;
     prepare_folder();
     bool any_failed = false;

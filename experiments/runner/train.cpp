@@ -11,6 +11,7 @@
 
 #include "experiments/runner/build_info.h"
 #include "experiments/runner/interrupt.h"
+#include "experiments/runner/memory_advice.h"
 #include "experiments/runner/result.h"
 #include "experiments/runner/run_folder.h"
 #include "experiments/runner/sampling.h"
@@ -23,10 +24,11 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
-// Settings that may change between a run and its resumption: they do not change a finished step.
+// Settings that may change between a run and its resumption: they do not change a finished step. In
+// another precision the checkpoint, which is always f32, is continued.
 bool may_differ(const std::string& key) {
   for (const char* allowed :
-       {"name", "device", "threads", "training.steps", "training.log_every",
+       {"name", "device", "precision", "threads", "training.steps", "training.log_every",
         "training.checkpoint_every", "training.sample_every", "training.keep_checkpoints"})
     if (key == allowed) return true;
   return key.starts_with("sampling.") || key.starts_with("evaluation.");
@@ -65,11 +67,11 @@ class Run {
     config_reader_.finish();
     resolved_ = config_reader_.resolved();
     cpu::set_thread_count(config_.threads);
-    device_ = select_device(config_.device);
+    device_ = choose_device(config_.device, config_.precision);
     dataset_ = config_.data->load();
     DDPM_CHECK(dataset_.train.count > 0, "data: '{}' has no training images", dataset_.name);
     sampler_ = std::move(config_.sampler);
-    model_ = std::make_unique<DiffusionModel>(config_, dataset_, device_);
+    model_ = std::make_unique<DiffusionModel>(config_, dataset_, device_.device);
     if (request_.out.empty()) request_.out = next_run_folder(config_.name);
   }
 
@@ -79,8 +81,9 @@ class Run {
         {"config", resolved_},
         {"folder", request_.out},
         {"parameters", weights},
-        // master, gradient, two moments and the averages, 4 bytes each
-        {"parameter_bytes", weights * 4 * (4 + config_.optimizer.averages)},
+        // master, gradient, two moments and the averages, 4 bytes each; in bf16 a copy of 2 bytes
+        {"parameter_bytes",
+         weights * (4 * (4 + config_.optimizer.averages) + (config_.precision == "bf16" ? 2 : 0))},
         {"dataset",
          {{"name", dataset_.name},
           {"train", dataset_.train.count},
@@ -93,6 +96,7 @@ class Run {
   }
 
   TrainOutcome execute() {
+    announce(device_);
     open_folder();
     trainer_ = std::make_unique<Trainer>(*model_, config_, dataset_);
     Json result = new_result(request_, resolved_, dataset_, device_);
@@ -105,7 +109,12 @@ class Run {
     write_run_json("running");
     const InterruptGuard guard;
     started_ = Clock::now();
-    loop();
+    try {
+      loop();
+    } catch (...) {
+      write_run_json(name_of(RunStatus::kFailed));
+      throw;
+    }
     finish(result);
     return outcome_;
   }
@@ -130,7 +139,7 @@ class Run {
       request_.progress->begin("train", std::max(options.steps, outcome_.step), outcome_.step);
     const int64_t first_step = outcome_.step;
     while (outcome_.step < options.steps) {
-      trainer_->step();
+      step_or_advise();
       const int64_t step = ++outcome_.step;
       const auto due = [&](int64_t every) {
         return every > 0 && (step % every == 0 || step == options.steps);
@@ -144,6 +153,15 @@ class Run {
       if (stop) break;
     }
     if (request_.progress) request_.progress->end();
+  }
+
+  void step_or_advise() {
+    try {
+      trainer_->step();
+    } catch (const memory::OutOfMemory& error) {
+      fail_with_advice(error, "training.batch_size", config_.training.batch_size,
+                       [this](int64_t batch) { trainer_->probe(batch); });
+    }
   }
 
   // Writes a line of metrics; false when the run has diverged. A line that an interruption made
@@ -228,6 +246,7 @@ class Run {
                                      {"resumed_from", checkpoint_},
                                      {"git", git_json()},
                                      {"host", host_json()},
+                                     {"device", device_json(device_)},
                                      {"build", build_json()},
                                      {"pid", getpid()},
                                      {"written", utc_now()}});
@@ -237,7 +256,7 @@ class Run {
   Config config_reader_;
   ExperimentConfig config_;
   Json resolved_;
-  Device device_ = Device::kCpu;
+  DeviceChoice device_;
   Dataset dataset_;
   std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<DiffusionModel> model_;

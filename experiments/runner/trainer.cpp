@@ -2,7 +2,6 @@
 
 #include "diffusion/timestep_sampler.h"
 #include "framework/autograd/tape.h"
-#include "framework/core/memory.h"
 #include "framework/ops/elementwise.h"
 #include "framework/ops/image_batch.h"
 #include "framework/ops/reduce.h"
@@ -17,7 +16,7 @@ DiffusionModel::DiffusionModel(ExperimentConfig& config, const Dataset& dataset,
   const ImageGeometry geometry{image_shape[0], image_shape[1], image_shape[2],
                                process.output_channels(image_shape[2])};
   network = config.model->build(Scope(parameters), geometry);
-  parameters.allocate(DType::kF32, device, config.seed);
+  parameters.allocate(config.precision == "bf16" ? DType::kBf16 : DType::kF32, device, config.seed);
 }
 
 Model DiffusionModel::inference() const {
@@ -69,11 +68,16 @@ void Trainer::run_step() {
     Tape tape;
     const Tensor loss = mean(model_.process.training_losses(network, x0, t, noise));
     tape.backward(loss);
-    const Tensor sum = add(loss_sum_, loss.detach());
-    memory::copy(device, loss_sum_.raw(), sum.raw(), sum.bytes());
+    loss_sum_.copy_from(add(loss_sum_, loss.detach()));
   }
   model_.parameters.end_gradients();
   optimizer_step(model_.parameters, optimizer_, state_);
+}
+
+void Trainer::probe(int64_t batch_size) {
+  batch_size_ = batch_size;
+  runner_ = StepRunner(images_.device(), [this] { run_step(); });
+  runner_.run();
 }
 
 double Trainer::read_mean_loss() const {

@@ -17,7 +17,8 @@ namespace ddpm {
 // The network of an experiment with its weights: what sampling and evaluation need.
 class DiffusionModel {
  public:
-  // Registers and initialises the weights; `config` gives up its process and network.
+  // Registers and initialises the weights, which compute in the precision of `config`; `config`
+  // gives up its process and network.
   DiffusionModel(ExperimentConfig& config, const Dataset& dataset, Device device);
 
   // The network at inference; it shows whichever weights the parameters show.
@@ -44,6 +45,9 @@ class Trainer {
   double read_mean_loss() const;
   void reset_loss();
   const Pool& pool() const { return runner_.pool(); }
+  // One step with another batch size, to learn whether it fits in memory, after a step that did
+  // not. The trainer is of no use after that.
+  void probe(int64_t batch_size);
 
   // What a checkpoint must hold beyond the weights; the caller adds the configuration.
   CheckpointInfo checkpoint_info() const;

@@ -92,6 +92,14 @@ GpuInfo gpu_info() {
 #endif
 }
 
+std::string capability_name(int capability) {
+  return fmt::format("{}.{}", capability / 10, capability % 10);
+}
+
+std::string cuda_version_name(int version) {
+  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
+
 OutOfMemory::OutOfMemory(Device device, size_t asked, size_t available, size_t total)
     : Error(fmt::format("out of {}memory: {} were asked for, {} of {} are free",
                         device == Device::kCuda ? "device " : "", binary_size(asked),

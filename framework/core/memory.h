@@ -24,6 +24,8 @@ struct GpuInfo {
   int driver_version = 0, runtime_version = 0;  // of CUDA; 13000 is 13.0
 };
 GpuInfo gpu_info();
+std::string capability_name(int capability);  // 75 -> "7.5"
+std::string cuda_version_name(int version);   // 13020 -> "13.2"
 
 // The device has no block of that size left. Whoever knows what the memory was for can say how to
 // need less of it.

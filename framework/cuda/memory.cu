@@ -11,15 +11,6 @@ constexpr int kOldestCapability = 75;
 
 __global__ void probe_kernel() {}
 
-// 13020 -> "13.2"
-std::string cuda_version(int version) {
-  return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
-}
-// 75 -> "7.5"
-std::string capability_name(int capability) {
-  return fmt::format("{}.{}", capability / 10, capability % 10);
-}
-
 }  // namespace
 
 memory::GpuInfo gpu_info() {
@@ -47,13 +38,13 @@ std::string unavailable_reason() {
     return "no NVIDIA driver is installed";
   if (status == cudaErrorInsufficientDriver)
     return fmt::format("the NVIDIA driver is too old: it supports CUDA {}, this program needs {}",
-                       cuda_version(gpu.driver_version), cuda_version(gpu.runtime_version));
+                       memory::cuda_version_name(gpu.driver_version), memory::cuda_version_name(gpu.runtime_version));
   if (status == cudaErrorNoDevice || (status == cudaSuccess && devices == 0))
     return "there is no NVIDIA GPU, or CUDA_VISIBLE_DEVICES hides it";
   if (status != cudaSuccess) return cudaGetErrorString(status);
   if (gpu.capability < kOldestCapability)
     return fmt::format("{} has compute capability {}, this program needs {} or later", gpu.name,
-                       capability_name(gpu.capability), capability_name(kOldestCapability));
+                       memory::capability_name(gpu.capability), memory::capability_name(kOldestCapability));
   cudaFuncAttributes attributes;
   const cudaError_t code = cudaFuncGetAttributes(&attributes, probe_kernel);
   cudaGetLastError();
@@ -61,7 +52,7 @@ std::string unavailable_reason() {
     return fmt::format(
         "{} has compute capability {}, for which this program holds no code: build it with "
         "-DCMAKE_CUDA_ARCHITECTURES={}",
-        gpu.name, capability_name(gpu.capability), gpu.capability);
+        gpu.name, memory::capability_name(gpu.capability), gpu.capability);
   if (code != cudaSuccess) return fmt::format("{}: {}", gpu.name, cudaGetErrorString(code));
   return "";
 }
