@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
+#include <utility>
 
 #include "framework/autograd/tape.h"
 #include "framework/cpu/gemm.h"
@@ -41,6 +43,13 @@ namespace {
 
 constexpr int64_t kQueries = 128;  // rows of P that are in work at a time
 
+// A matrix inside a tensor: rows of `columns` elements, `stride` apart.
+template <class T>
+struct Rows {
+  T* data;
+  int64_t rows, columns, stride;
+};
+
 // Where the heads lie in (N, T, C) and (N, heads, T, T).
 struct Heads {
   int64_t length, channels, heads, width;
@@ -55,15 +64,50 @@ struct Heads {
 
   // Rows begin .. begin + rows - 1 of one head: (rows, width).
   template <class T>
-  auto rows(const Tensor& t, int64_t head, int64_t begin, int64_t rows) const {
+  Rows<T> rows(const Tensor& t, int64_t head, int64_t begin, int64_t rows) const {
     T* origin = t.data<T>() + (head / heads * length + begin) * channels + head % heads * width;
-    return matrix(origin, rows, width, channels);
+    return {origin, rows, width, channels};
   }
   template <class T>
-  auto all(const Tensor& t, int64_t head) const {
+  Rows<T> all(const Tensor& t, int64_t head) const {
     return rows<T>(t, head, 0, length);
   }
+  // The same rows of the head's P: (rows, T).
+  template <class T>
+  Rows<T> weights(const Tensor& t, int64_t head, int64_t begin, int64_t rows) const {
+    return {t.data<T>() + (head * length + begin) * length, rows, length, length};
+  }
 };
+
+// Products read and write matrices of the accumulator type: those of bf16 are in scratch, all
+// others lie where they are.
+template <class T>
+inline constexpr bool kNeedsScratch = !std::is_same_v<T, Accumulator<T>>;
+
+template <class T>
+auto unrounded(const Rows<T>& x, Accumulator<T>* scratch) {
+  if constexpr (kNeedsScratch<T>)
+    return matrix(scratch, x.rows, x.columns, x.columns);
+  else
+    return matrix(x.data, x.rows, x.columns, x.stride);
+}
+
+template <class T>
+auto widened(const Rows<T>& x, Accumulator<T>* scratch) {
+  auto result = unrounded(x, scratch);
+  if constexpr (kNeedsScratch<T>)
+    for (int64_t i = 0; i < x.rows; ++i)
+      for (int64_t j = 0; j < x.columns; ++j) result(i, j) = x.data[i * x.stride + j];
+  return result;
+}
+
+// Rounds the result x = unrounded(y, scratch) to where it belongs.
+template <class T, class Unrounded>
+void store(const Unrounded& x, const Rows<T>& y) {
+  if constexpr (kNeedsScratch<T>)
+    for (int64_t i = 0; i < y.rows; ++i)
+      for (int64_t j = 0; j < y.columns; ++j) y.data[i * y.stride + j] = x(i, j);
+}
 
 }  // namespace
 
@@ -72,21 +116,31 @@ void attention_forward(const Tensor& query, const Tensor& key, const Tensor& val
   const Heads h(query.shape(), heads);
   const int64_t blocks = (h.length + kQueries - 1) / kQueries;
   const int64_t pieces = query.shape()[0] * heads * blocks;
-  DDPM_FLOATS(query.dtype(), T, {
-    T* kept = weights ? weights.data<T>() : nullptr;
-    const int64_t elements = kept ? 0 : std::min(kQueries, h.length) * h.length;
-    parallel_for_scratch<T>(pieces, elements, [&](int64_t i, T* scratch) {
+  DDPM_NETWORK_FLOATS(query.dtype(), T, {
+    using A = Accumulator<T>;
+    const int64_t block = std::min(kQueries, h.length);
+    const int64_t p_size = weights && !kNeedsScratch<T> ? 0 : block * h.length;
+    const int64_t block_size = kNeedsScratch<T> ? block * h.width : 0;
+    const int64_t head_size = kNeedsScratch<T> ? h.length * h.width : 0;
+    parallel_for_scratch<A>(pieces, p_size + block_size + head_size, [&](int64_t i, A* scratch) {
       const int64_t head = i / blocks, begin = i % blocks * kQueries;
       const int64_t rows = std::min(kQueries, h.length - begin);
-      T* origin = kept ? kept + (head * h.length + begin) * h.length : scratch;
-      auto p = matrix(origin, rows, h.length, h.length);
-      p.noalias() = h.rows<T>(query, head, begin, rows) * h.all<T>(key, head).transpose();
+      A* const q_or_y = scratch + p_size;
+      A* const k_or_v = q_or_y + block_size;
+      auto p = weights ? unrounded(h.weights<T>(weights, head, begin, rows), scratch)
+                       : matrix(scratch, rows, h.length, h.length);
+      p.noalias() = widened(h.rows<T>(query, head, begin, rows), q_or_y) *
+                    widened(h.all<T>(key, head), k_or_v).transpose();
       for (int64_t j = 0; j < rows; ++j) {
         auto row = p.row(j).array();
-        row = ((row - row.maxCoeff()) * static_cast<T>(h.scale)).exp();
+        row = ((row - row.maxCoeff()) * static_cast<A>(h.scale)).exp();
         row *= 1 / row.sum();
       }
-      h.rows<T>(y, head, begin, rows).noalias() = p * h.all<T>(value, head);
+      if (weights) store(p, h.weights<T>(weights, head, begin, rows));
+      const Rows<T> y_rows = h.rows<T>(y, head, begin, rows);
+      auto result = unrounded(y_rows, q_or_y);
+      result.noalias() = p * widened(h.all<T>(value, head), k_or_v);
+      store(result, y_rows);
     });
   });
 }
@@ -97,29 +151,45 @@ void attention_backward(const Tensor& query, const Tensor& key, const Tensor& va
                         const Tensor& weights, int heads, const Tensor& dy, Tensor& dquery,
                         Tensor& dkey, Tensor& dvalue) {
   const Heads h(query.shape(), heads);
-  DDPM_FLOATS(query.dtype(), T, {
-    const int64_t elements = std::min(kQueries, h.length) * h.length;
-    parallel_for_scratch<T>(query.shape()[0] * heads, elements, [&](int64_t head, T* scratch) {
-      auto dk = h.all<T>(dkey, head);
-      auto dv = h.all<T>(dvalue, head);
+  DDPM_NETWORK_FLOATS(query.dtype(), T, {
+    using A = Accumulator<T>;
+    const int64_t block = std::min(kQueries, h.length);
+    const int64_t ds_size = block * h.length;
+    const int64_t p_size = kNeedsScratch<T> ? ds_size : 0;
+    const int64_t block_size = kNeedsScratch<T> ? block * h.width : 0;
+    const int64_t head_size = kNeedsScratch<T> ? h.length * h.width : 0;
+    const int64_t elements = ds_size + p_size + 2 * block_size + 4 * head_size;
+    parallel_for_scratch<A>(query.shape()[0] * heads, elements, [&](int64_t head, A* scratch) {
+      const auto take = [&](int64_t size) { return std::exchange(scratch, scratch + size); };
+      A *const ds_scratch = take(ds_size), *const p_scratch = take(p_size);
+      A *const q_or_dq = take(block_size), *const dy_scratch = take(block_size);
+      const auto k = widened(h.all<T>(key, head), take(head_size));
+      const auto v = widened(h.all<T>(value, head), take(head_size));
+      auto dk = unrounded(h.all<T>(dkey, head), take(head_size));
+      auto dv = unrounded(h.all<T>(dvalue, head), take(head_size));
       dk.setZero();
       dv.setZero();
       for (int64_t begin = 0; begin < h.length; begin += kQueries) {
         const int64_t rows = std::min(kQueries, h.length - begin);
-        const T* kept = weights.data<T>() + (head * h.length + begin) * h.length;
-        const auto p = matrix(kept, rows, h.length, h.length);
-        const auto dy_rows = h.rows<T>(dy, head, begin, rows);
-        auto ds = matrix(scratch, rows, h.length, h.length);
-        ds.noalias() = dy_rows * h.all<T>(value, head).transpose();
+        const auto p = widened(h.weights<T>(weights, head, begin, rows), p_scratch);
+        const auto q = widened(h.rows<T>(query, head, begin, rows), q_or_dq);
+        const auto dy_rows = widened(h.rows<T>(dy, head, begin, rows), dy_scratch);
+        auto ds = matrix(ds_scratch, rows, h.length, h.length);
+        ds.noalias() = dy_rows * v.transpose();
         for (int64_t j = 0; j < rows; ++j) {
-          const T dot = ds.row(j).dot(p.row(j));
+          const A dot = ds.row(j).dot(p.row(j));
           ds.row(j).array() =
-              p.row(j).array() * (ds.row(j).array() - dot) * static_cast<T>(h.scale);
+              p.row(j).array() * (ds.row(j).array() - dot) * static_cast<A>(h.scale);
         }
         dv.noalias() += p.transpose() * dy_rows;
-        h.rows<T>(dquery, head, begin, rows).noalias() = ds * h.all<T>(key, head);
-        dk.noalias() += ds.transpose() * h.rows<T>(query, head, begin, rows);
+        dk.noalias() += ds.transpose() * q;
+        const Rows<T> dq_rows = h.rows<T>(dquery, head, begin, rows);
+        auto dq = unrounded(dq_rows, q_or_dq);
+        dq.noalias() = ds * k;
+        store(dq, dq_rows);
       }
+      store(dk, h.all<T>(dkey, head));
+      store(dv, h.all<T>(dvalue, head));
     });
   });
 }

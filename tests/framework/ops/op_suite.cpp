@@ -1,4 +1,5 @@
 // Runs every OpCase and every ErrorCase that is linked into this program.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -14,6 +15,11 @@
 #include "tests/op_case.h"
 
 namespace ddpm::testing {
+
+// A failed test names its case instead of dumping the bytes of it.
+void PrintTo(const OpCase& c, std::ostream* out) { *out << c.name; }
+void PrintTo(const ErrorCase& c, std::ostream* out) { *out << c.name; }
+
 namespace {
 
 // A weighted sum, in f32 where y is bf16: under a plain one softmax and group norm would have no
@@ -61,6 +67,16 @@ void expect_close(const std::vector<double>& actual, const std::vector<double>& 
 class Op : public ::testing::TestWithParam<OpCase> {
  protected:
   void SetUp() override { pool_->use_guards(); }
+
+#ifdef DDPM_WITH_CUDA
+  // Skipped cases are easily overlooked: the log says how many ran, and where.
+  static void TearDownTestSuite() {
+    const std::string reason = memory::unavailable_reason(Device::kCuda);
+    fmt::print("CUDA op cases run: {} f32, {} bf16 ({})\n", cuda_f32_cases_, cuda_bf16_cases_,
+               reason.empty() ? memory::gpu_info().name : reason);
+  }
+  static inline int cuda_f32_cases_ = 0, cuda_bf16_cases_ = 0;
+#endif
 
  private:
   std::shared_ptr<Pool> pool_ = Pool::create(Device::kCpu);
@@ -142,6 +158,7 @@ TEST_P(Op, CudaMatchesCpu) {
   const auto cpu = forward_and_gradients(c, DType::kF32, Device::kCpu);
   for (size_t k = 0; k < cuda.size(); ++k)
     expect_close(cuda[k], cpu[k], c.f32_tolerance, k == 0 ? "output" : "gradient");
+  ++cuda_f32_cases_;
 }
 
 TEST_P(Op, CudaBf16MatchesCpu) {
@@ -152,6 +169,7 @@ TEST_P(Op, CudaBf16MatchesCpu) {
   const auto cpu = forward_and_gradients(c, DType::kF32, Device::kCpu, true);
   for (size_t k = 0; k < cuda.size(); ++k)
     expect_close(cuda[k], cpu[k], c.bf16_tolerance, k == 0 ? "output" : "gradient");
+  ++cuda_bf16_cases_;
 }
 #endif
 
