@@ -1,9 +1,7 @@
 // A function of its own and not inline: between the loops of a caller g++ does not vectorise it.
 #include "framework/random/philox_block.h"
 
-#ifdef __AVX512F__
-#include <immintrin.h>
-#endif
+#include "framework/core/intrinsics.h"
 
 namespace ddpm {
 namespace {
