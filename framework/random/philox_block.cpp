@@ -1,4 +1,7 @@
 // A function of its own and not inline: between the loops of a caller g++ does not vectorise it.
+
+// Random123 includes the intrinsics before core/intrinsics.h could.
+#pragma GCC diagnostic ignored "-Wuninitialized"
 #include "framework/random/philox_block.h"
 
 #include "framework/core/intrinsics.h"
