@@ -57,11 +57,14 @@ TEST_F(CudaRandom, IntegersAndEpochsAreTheSame) {
 
 TEST_F(CudaRandom, DropoutMasksAreTheSame) {
   for (const Shape& shape : kShapes) {
-    const auto drop = [&](Device device) {
+    const auto drop = [&](Device device, DType dtype) {
       const RandomStream stream{5, random_site("dropout"), random_counter(2, 0, device)};
-      return dropout(full(shape, 1.5, DType::kF32, device), 0.4, stream).to_host<float>();
+      return cast(dropout(full(shape, 1.5, dtype, device), 0.4, stream), DType::kF32)
+          .to_host<float>();  // 2.5 or 0
     };
-    EXPECT_EQ(drop(Device::kCuda), drop(Device::kCpu)) << shape.str();
+    const auto expected = drop(Device::kCpu, DType::kF32);
+    for (const DType dtype : {DType::kF32, DType::kBf16})
+      EXPECT_EQ(drop(Device::kCuda, dtype), expected) << shape.str() << ' ' << name_of(dtype);
   }
 }
 
