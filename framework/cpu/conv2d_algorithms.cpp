@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "framework/cpu/conv2d_amx.h"
 #include "framework/cpu/conv2d_direct.h"
 #include "framework/cpu/conv2d_tap_gemm.h"
 #include "framework/cpu/conv2d_widened.h"
@@ -21,6 +22,8 @@ bool tap_gemm_supports(const Conv2dProblem& problem) {
 
 constexpr Conv2dAlgorithm kForward[] = {
 #if defined(__x86_64__)
+    {"amx_bf16", amx_bf16_supports, amx_forward},
+    {"amx_bf16x3", amx_bf16x3_supports, amx_forward},
     {"direct_avx512", direct_avx512_supports, direct_avx512_forward},
     {"direct_avx2", direct_avx2_supports, direct_avx2_forward},
 #endif
@@ -29,6 +32,8 @@ constexpr Conv2dAlgorithm kForward[] = {
 };
 constexpr Conv2dAlgorithm kBackwardData[] = {
 #if defined(__x86_64__)
+    {"amx_bf16", amx_bf16_supports, amx_backward_data},
+    {"amx_bf16x3", amx_bf16x3_supports, amx_backward_data},
     {"direct_avx512", direct_avx512_supports, direct_avx512_backward_data},
     {"direct_avx2", direct_avx2_supports, direct_avx2_backward_data},
 #endif
@@ -37,6 +42,8 @@ constexpr Conv2dAlgorithm kBackwardData[] = {
 };
 constexpr Conv2dAlgorithm kBackwardWeight[] = {
 #if defined(__x86_64__)
+    {"amx_bf16", amx_bf16_supports, amx_backward_weight},
+    {"amx_bf16x3", amx_bf16x3_supports, amx_backward_weight},
     {"direct_avx512", direct_avx512_supports, direct_avx512_backward_weight},
     {"direct_avx2", direct_avx2_supports, direct_avx2_backward_weight},
 #endif
