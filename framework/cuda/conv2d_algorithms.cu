@@ -2,20 +2,26 @@
 #include "framework/cuda/conv2d_algorithms.h"
 #include "framework/cuda/conv2d_cublas.h"
 #include "framework/cuda/conv2d_implicit_gemm.h"
+#include "framework/cuda/conv2d_mma.h"
 
 namespace ddpm::cuda {
 namespace {
 
+// In bf16 cuBLAS comes after those that add to a product before they round it. The gradients have
+// nothing to add, and nothing is faster at pointwise ones.
 constexpr Conv2dAlgorithm kForward[] = {
+    {"mma", mma_supports, mma_forward},
     {"cublas", cublas_supports, cublas_forward},
     {"implicit_gemm", implicit_gemm_supports, implicit_gemm_forward},
 };
 constexpr Conv2dAlgorithm kBackwardData[] = {
     {"cublas", cublas_supports, cublas_backward_data},
+    {"mma", mma_supports, mma_backward_data},
     {"implicit_gemm", implicit_gemm_supports, implicit_gemm_backward_data},
 };
 constexpr Conv2dAlgorithm kBackwardWeight[] = {
     {"cublas", cublas_supports, cublas_backward_weight},
+    {"mma", mma_supports, mma_backward_weight},
     {"implicit_gemm", implicit_gemm_supports, implicit_gemm_backward_weight},
 };
 

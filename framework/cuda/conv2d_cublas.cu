@@ -1,43 +1,53 @@
 #include "framework/core/dispatch.h"
 #include "framework/cuda/conv2d_cublas.h"
+#include "framework/cuda/conv2d_product.cuh"
 #include "framework/cuda/cublas.h"
-#include "framework/cuda/launch.cuh"
-#include "framework/cuda/vector_load.cuh"
 
 namespace ddpm::cuda {
 namespace {
 
-template <int kWidth, class T>
-__global__ void repeat_row_kernel(const T* row, unsigned columns, unsigned elements, T* out) {
-  const unsigned i = (blockIdx.x * blockDim.x + threadIdx.x) * kWidth;
-  if (i < elements) store_packed(out + i, load_packed<T, kWidth>(row + i % columns));
+template <class T, int kWidth>
+__global__ void fill_with_addends_kernel(Conv2dResult<T> result) {
+  const int64_t i = global_thread() * kWidth;
+  if (i >= result.elements) return;
+  Accumulator<T> sums[kWidth] = {};
+  const int at = static_cast<int>(i);
+  result.finish(at / result.columns, at % result.columns, sums);
 }
 
-// Every row of `out` becomes `row`.
+// The result begins as the sum of what is added to it. False where nothing is.
 template <class T>
-void repeat_row(const T* row, int64_t columns, int64_t elements, T* out) {
-  with_width<T>(
-      columns,
-      [&](auto width) {
-        launch(repeat_row_kernel<width(), T>, blocks_for(elements / width()), kThreads, 0, row,
-               static_cast<unsigned>(columns), static_cast<unsigned>(elements), out);
-      },
-      row, out);
+bool fill_with_addends(const Conv2dOperands& operands, const Tensor& out, int64_t columns,
+                       int64_t pixels) {
+  if (!operands.bias && !operands.per_sample && !operands.residual) return false;
+  constexpr int kPacked = Packed<T>::kSize;
+  const bool is_packed = columns % kPacked == 0 && are_packable(operands);
+  const auto result = result_of<T>(operands, out, columns, pixels, is_packed);
+  if (is_packed)
+    launch(fill_with_addends_kernel<T, kPacked>, blocks_for(out.numel() / kPacked), kThreads, 0,
+           result);
+  else
+    launch(fill_with_addends_kernel<T, 1>, blocks_for(out.numel()), kThreads, 0, result);
+  return true;
 }
+
+template <class T>
+constexpr cudaDataType kTypeOf = std::is_same_v<T, double>  ? CUDA_R_64F
+                                 : std::is_same_v<T, float> ? CUDA_R_32F
+                                                            : CUDA_R_16BF;
 
 // c (m, n) = op(a) op(b), with c's old values added when `adds`. Matrices are column-major, the
 // leading extents of a and b theirs in memory: a row-major product is asked for as its transpose.
-template <class T>
+template <class T, class Out>
 void gemm(cublasOperation_t op_a, cublasOperation_t op_b, int64_t m, int64_t n, int64_t k,
-          const T* a, int64_t lda, const T* b, int64_t ldb, bool adds, T* c) {
-  constexpr bool kIsF64 = sizeof(T) == 8;
-  constexpr cudaDataType kType = kIsF64 ? CUDA_R_64F : CUDA_R_32F;
-  const T alpha = 1, beta = adds ? 1 : 0;
+          const T* a, int64_t lda, const T* b, int64_t ldb, bool adds, Out* c) {
+  using Sum = Accumulator<T>;
+  constexpr auto kCompute = sizeof(Sum) == 8 ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F;
+  const Sum alpha = 1, beta = adds ? 1 : 0;
   const auto narrow = [](int64_t value) { return static_cast<int>(value); };
   DDPM_CUBLAS_CHECK(cublasGemmEx(cublas(), op_a, op_b, narrow(m), narrow(n), narrow(k), &alpha, a,
-                                 kType, narrow(lda), b, kType, narrow(ldb), &beta, c, kType,
-                                 narrow(m), kIsF64 ? CUBLAS_COMPUTE_64F : CUBLAS_COMPUTE_32F,
-                                 CUBLAS_GEMM_DEFAULT));
+                                 kTypeOf<T>, narrow(lda), b, kTypeOf<T>, narrow(ldb), &beta, c,
+                                 kTypeOf<Out>, narrow(m), kCompute, CUBLAS_GEMM_DEFAULT));
 }
 
 int64_t rows_of(const Conv2dProblem& p) { return p.images * p.out_pixels(); }
@@ -46,41 +56,37 @@ int64_t rows_of(const Conv2dProblem& p) { return p.images * p.out_pixels(); }
 
 // Counts of cuBLAS are 32 bits wide.
 bool cublas_supports(const Conv2dProblem& p) {
-  const bool is_float = p.dtype == DType::kF32 || p.dtype == DType::kF64;
-  return is_float && p.is_pointwise() && rows_of(p) * p.in_channels <= INT32_MAX &&
+  return p.is_pointwise() && rows_of(p) * p.in_channels <= INT32_MAX &&
          rows_of(p) * p.out_channels <= INT32_MAX;
 }
 
-// y (rows, K) = x (rows, C) weight (K, C)^T + bias
+// y (rows, K) = x (rows, C) weight (K, C)^T + addends
 void cublas_forward(const Conv2dProblem& p, const Conv2dOperands& operands) {
-  DDPM_FLOATS(p.dtype, T, {
-    T* y = operands.y.data<T>();
-    const bool has_bias = static_cast<bool>(operands.bias);
-    if (has_bias) repeat_row<T>(operands.bias.data<T>(), p.out_channels, operands.y.numel(), y);
-    gemm<T>(CUBLAS_OP_T, CUBLAS_OP_N, p.out_channels, rows_of(p), p.in_channels,
-            operands.weight.data<T>(), p.in_channels, operands.x.data<T>(), p.in_channels, has_bias,
-            y);
+  DDPM_NETWORK_FLOATS(p.dtype, T, {
+    const bool adds = fill_with_addends<T>(operands, operands.y, p.out_channels, p.out_pixels());
+    gemm<T, T>(CUBLAS_OP_T, CUBLAS_OP_N, p.out_channels, rows_of(p), p.in_channels,
+               operands.weight.data<T>(), p.in_channels, operands.x.data<T>(), p.in_channels, adds,
+               operands.y.data<T>());
   });
 }
 
 // dx (rows, C) = dy (rows, K) weight (K, C) + bias
 void cublas_backward_data(const Conv2dProblem& p, const Conv2dOperands& operands) {
-  DDPM_FLOATS(p.dtype, T, {
-    T* dx = operands.x.data<T>();
-    const bool has_bias = static_cast<bool>(operands.bias);
-    if (has_bias) repeat_row<T>(operands.bias.data<T>(), p.in_channels, operands.x.numel(), dx);
-    gemm<T>(CUBLAS_OP_N, CUBLAS_OP_N, p.in_channels, rows_of(p), p.out_channels,
-            operands.weight.data<T>(), p.in_channels, operands.y.data<T>(), p.out_channels,
-            has_bias, dx);
+  DDPM_NETWORK_FLOATS(p.dtype, T, {
+    const bool adds = fill_with_addends<T>(operands, operands.x, p.in_channels, p.in_pixels());
+    gemm<T, T>(CUBLAS_OP_N, CUBLAS_OP_N, p.in_channels, rows_of(p), p.out_channels,
+               operands.weight.data<T>(), p.in_channels, operands.y.data<T>(), p.out_channels, adds,
+               operands.x.data<T>());
   });
 }
 
 // dweight (K, C) = dy (rows, K)^T x (rows, C)
 void cublas_backward_weight(const Conv2dProblem& p, const Conv2dOperands& operands) {
-  DDPM_FLOATS(p.dtype, T, {
-    gemm<T>(CUBLAS_OP_N, CUBLAS_OP_T, p.in_channels, p.out_channels, rows_of(p),
-            operands.x.data<T>(), p.in_channels, operands.y.data<T>(), p.out_channels, false,
-            operands.weight.data<T>());
+  DDPM_NETWORK_FLOATS(p.dtype, T, {
+    using Out = Accumulator<T>;
+    gemm<T, Out>(CUBLAS_OP_N, CUBLAS_OP_T, p.in_channels, p.out_channels, rows_of(p),
+                 operands.x.data<T>(), p.in_channels, operands.y.data<T>(), p.out_channels, false,
+                 operands.weight.data<Out>());
   });
 }
 

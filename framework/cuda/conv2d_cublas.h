@@ -1,5 +1,6 @@
-// Pointwise convolutions and linear maps as one matrix product of cuBLAS, in f32 without TF32 or in
-// f64. The bias is written first, and the product added to it.
+// Pointwise convolutions and linear maps as one matrix product of cuBLAS: f32 without TF32, f64, or
+// bf16 with sums and weight gradients in f32. Addends are written first and the product is added to
+// them; in bf16 that rounds twice, by at most 2^-9 of the addends more.
 #pragma once
 
 #include "framework/core/conv2d_problem.h"

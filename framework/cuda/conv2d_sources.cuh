@@ -1,4 +1,5 @@
-// The operands of a convolution seen as matrices (gemm_tile.cuh). In the matrix products
+// The operands of a convolution seen as matrices, for gemm_tile.cuh and mma_tile.cuh. In the matrix
+// products
 //
 //   forward          y  (pixels of y, K)     = x under the taps (pixels of y, R S C)  weight^T
 //   data gradient    dx (pixels of x, C)     = dy above the taps (pixels of x, R S K) weight
@@ -10,7 +11,8 @@
 
 #include <cstdint>
 
-#include "framework/cuda/gemm_tile.cuh"
+#include "framework/cuda/launch.cuh"
+#include "framework/cuda/vector_load.cuh"
 
 namespace ddpm::cuda {
 
@@ -116,7 +118,7 @@ class PixelRows {
     }
   }
 
-  __device__ typename Loads::Vector next(int i) {
+  __device__ Place<T> next(int i) {
     const int row = row_[i] + tap_.high * lattice_.sign;
     const int column = column_[i] + tap_.middle * lattice_.sign;
     const bool is_inside = tap_.high < lattice_.taps_high && row >= 0 && row < height_ &&
@@ -124,8 +126,7 @@ class PixelRows {
     const int pixel = is_inside ? (image_[i] + row) * width_ + column : 0;
     const int channel = tap_.low;
     if (i == Loads::kVectors - 1) tap_.advance(Loads::Tile::kDepth, lattice_.taps_wide, channels_);
-    return is_inside ? Loads::load(in_ + static_cast<int64_t>(pixel) * channels_ + channel)
-                     : Loads::zero();
+    return {in_ + static_cast<int64_t>(pixel) * channels_ + channel, is_inside};
   }
 
  private:
@@ -156,14 +157,13 @@ class TapColumns {
     column_ = tap.middle - e_.pad_left;
   }
 
-  __device__ typename Loads::Vector next(int) {
+  __device__ Place<T> next(int) {
     const int row = row_ + pixel_.middle * e_.stride, column = column_ + pixel_.low * e_.stride;
     const bool is_inside = pixel_.high < e_.images && row >= 0 && row < e_.in_height &&
                            column >= 0 && column < e_.in_width;
     const int pixel = is_inside ? (pixel_.high * e_.in_height + row) * e_.in_width + column : 0;
     pixel_.advance(Loads::kStep, e_.out_height, e_.out_width);
-    return is_inside ? Loads::load(x_ + static_cast<int64_t>(pixel) * e_.in_channels)
-                     : Loads::zero();
+    return {x_ + static_cast<int64_t>(pixel) * e_.in_channels, is_inside};
   }
 
  private:
@@ -190,17 +190,17 @@ class Matrix {
         offset_(Loads::offset() + (Loads::kAlongDepth ? first_depth : first_extent)),
         next_(matrix + static_cast<int64_t>(line_) * pitch + offset_) {}
 
-  __device__ typename Loads::Vector next(int i) {
+  __device__ Place<T> next(int i) {
     if constexpr (Loads::kAlongDepth) {
       const bool is_inside = offset_ < pitch_ && line_ + i * Loads::kStep < lines_;
       const T* from = next_ + static_cast<int64_t>(i * Loads::kStep) * pitch_;
       if (i == Loads::kVectors - 1) offset_ += Loads::Tile::kDepth, next_ += Loads::Tile::kDepth;
-      return is_inside ? Loads::load(from) : Loads::zero();
+      return {from, is_inside};
     } else {
       const bool is_inside = offset_ < pitch_ && line_ < lines_;
       const T* from = next_;
       line_ += Loads::kStep, next_ += static_cast<int64_t>(Loads::kStep) * pitch_;
-      return is_inside ? Loads::load(from) : Loads::zero();
+      return {from, is_inside};
     }
   }
 
@@ -225,14 +225,13 @@ class WeightColumns {
         column_(first_column + Loads::offset()),
         weight_(weight + column_) {}
 
-  __device__ typename Loads::Vector next(int) {
+  __device__ Place<T> next(int) {
     const bool is_inside = tap_.high < lattice_.taps_high && column_ < e_.in_channels;
     const int r = lattice_.first_r + tap_.high * lattice_.step;
     const int s = lattice_.first_s + tap_.middle * lattice_.step;
     const int line = (tap_.low * e_.kernel_height + r) * e_.kernel_width + s;
     tap_.advance(Loads::kStep, lattice_.taps_wide, e_.out_channels);
-    return is_inside ? Loads::load(weight_ + static_cast<int64_t>(line) * e_.in_channels)
-                     : Loads::zero();
+    return {weight_ + static_cast<int64_t>(line) * e_.in_channels, is_inside};
   }
 
  private:

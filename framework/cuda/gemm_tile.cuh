@@ -16,6 +16,7 @@ struct GemmTile {
   static constexpr int kRows = kRows_, kColumns = kColumns_;
   static constexpr int kDepth = 8;  // of a panel; more costs registers for the loads on their way
   static constexpr int kThreads = kRows * kColumns / 64;
+  static constexpr int kLeastPiece = 128;  // of the depth: less takes longer to write than to add
   // At least so many blocks share a multiprocessor; that limits the registers of a thread.
   static constexpr int kBlocks = kThreads == 256 ? 2 : sizeof(T) == 4 ? 6 : 4;
   // Four more elements per line spread transposing stores over the banks and keep lines aligned.
@@ -54,8 +55,8 @@ struct PanelLoads {
   __device__ static int line() { return static_cast<int>(threadIdx.x) / kAcross; }
   __device__ static int offset() { return static_cast<int>(threadIdx.x) % kAcross * kWidth; }
 
-  __device__ static Vector load(const T* address) { return load_packed<T, kWidth>(address); }
-  __device__ static Vector zero() {
+  __device__ static Vector load(const Place<T>& from) {
+    if (from.is_inside) return load_packed<T, kWidth>(from.address);
     Vector zero;
 #pragma unroll
     for (int j = 0; j < kWidth; ++j) zero.v[j] = T(0);
@@ -74,8 +75,8 @@ struct PanelLoads {
   }
 };
 
-// A source hands out the vectors of its panels in order: next(0) ... next(kVectors - 1) of the
-// first panel, then those of the second, with zeros outside of the matrix.
+// A source hands out the places of the vectors of its panels in order: next(0) ... next(kVectors -
+// 1) of the first panel, then those of the second.
 template <class Tile, class SourceA, class SourceB>
 __device__ void gemm_tile(SourceA a, SourceB b, int panels, typename Tile::T (&sum)[8][8]) {
   using T = typename Tile::T;
@@ -87,9 +88,9 @@ __device__ void gemm_tile(SourceA a, SourceB b, int panels, typename Tile::T (&s
 
   const auto load = [&] {
 #pragma unroll
-    for (int i = 0; i < LoadsA::kVectors; ++i) next_a[i] = a.next(i);
+    for (int i = 0; i < LoadsA::kVectors; ++i) next_a[i] = LoadsA::load(a.next(i));
 #pragma unroll
-    for (int i = 0; i < LoadsB::kVectors; ++i) next_b[i] = b.next(i);
+    for (int i = 0; i < LoadsB::kVectors; ++i) next_b[i] = LoadsB::load(b.next(i));
   };
   const auto store = [&](int panel) {
     T* const panel_a = shared + panel % 2 * Tile::kBuffer;

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <type_traits>
 
-#include "framework/core/host_device.h"
+#include "framework/core/bf16.h"
 
 namespace ddpm::cuda {
 
@@ -23,6 +23,37 @@ template <class T, int kCount>
 DDPM_HD void store_packed(T* address, const Packed<T, kCount>& values) {
   *reinterpret_cast<Packed<T, kCount>*>(address) = values;
 }
+
+// kWidth neighbours in the type they are computed in; sixteen bytes at a time where kWidth is a
+// multiple of a pack, and one by one where it is 1.
+template <class T, int kWidth>
+DDPM_HD void load_values(const T* address, Accumulator<T> (&values)[kWidth]) {
+  constexpr int kSize = kWidth < Packed<T>::kSize ? kWidth : Packed<T>::kSize;
+#pragma unroll
+  for (int i = 0; i < kWidth; i += kSize) {
+    const auto pack = load_packed<T, kSize>(address + i);
+#pragma unroll
+    for (int k = 0; k < kSize; ++k) values[i + k] = pack.v[k];
+  }
+}
+template <class T, int kWidth>
+DDPM_HD void store_values(T* address, const Accumulator<T> (&values)[kWidth]) {
+  constexpr int kSize = kWidth < Packed<T>::kSize ? kWidth : Packed<T>::kSize;
+#pragma unroll
+  for (int i = 0; i < kWidth; i += kSize) {
+    Packed<T, kSize> pack;
+#pragma unroll
+    for (int k = 0; k < kSize; ++k) pack.v[k] = values[i + k];
+    store_packed(address + i, pack);
+  }
+}
+
+// Where an element of a matrix lies; outside of it, it is zero and the address is not read.
+template <class T>
+struct Place {
+  const T* address;
+  bool is_inside;
+};
 
 // Whether rows that start here, and are a multiple of kSize long, can be moved in packs.
 inline bool is_packable(const void* address) {

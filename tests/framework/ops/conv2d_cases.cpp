@@ -6,8 +6,24 @@
 namespace ddpm::testing {
 namespace {
 
+// What a case adds to the products, in the order of its inputs behind x and weight.
+struct Added {
+  bool bias = true, per_sample = false, residual = false;
+};
+struct AddedTensors {
+  Tensor bias, per_sample, residual;
+
+  AddedTensors(const Added& added, const Tensors& in) {
+    size_t next = 2;
+    if (added.bias) bias = in[next++];
+    if (added.per_sample) per_sample = in[next++];
+    if (added.residual) residual = in[next++];
+  }
+};
+
 // The definition in conv2d.h, one sum per output element.
-Tensor naive_conv2d(const Tensors& in, const Conv2dGeometry& g) {
+Tensor naive_conv2d(const Tensors& in, const Conv2dGeometry& g, const Added& added) {
+  const AddedTensors addends(added, in);
   const Shape &x = in[0].shape(), &w = in[1].shape();
   const int64_t height = (x[1] + g.pad_top + g.pad_bottom - w[1]) / g.stride + 1;
   const int64_t width = (x[2] + g.pad_left + g.pad_right - w[2]) / g.stride + 1;
@@ -17,7 +33,10 @@ Tensor naive_conv2d(const Tensors& in, const Conv2dGeometry& g) {
     for (int64_t p = 0; p < height; ++p)
       for (int64_t q = 0; q < width; ++q)
         for (int64_t k = 0; k < w[0]; ++k) {
-          double sum = in.size() > 2 ? in[2].data<double>()[k] : 0;
+          double sum = 0;
+          if (added.bias) sum += addends.bias.data<double>()[k];
+          if (added.per_sample) sum += addends.per_sample.data<double>()[n * w[0] + k];
+          if (added.residual) sum += addends.residual.data<double>()[out - y.data<double>()];
           for (int64_t r = 0; r < w[1]; ++r)
             for (int64_t s = 0; s < w[2]; ++s) {
               const int64_t i = p * g.stride + r - g.pad_top, j = q * g.stride + s - g.pad_left;
@@ -54,20 +73,24 @@ Tensor naive_conv2d_transpose(const Tensors& in, const Conv2dGeometry& g) {
   return y;
 }
 
-OpCase conv_case(Shape x, Shape weight, Conv2dGeometry geometry, bool has_bias = true) {
+OpCase conv_case(Shape x, Shape weight, Conv2dGeometry geometry, Added added = {}) {
+  const Shape y = geometry.output_shape(x, weight);
   OpCase c;
   c.inputs = {{x}, {weight}};
-  if (has_bias) c.inputs.push_back({{weight[0]}});
+  if (added.bias) c.inputs.push_back({.shape = {y[3]}, .is_f32 = true});
+  if (added.per_sample) c.inputs.push_back({{y[0], y[3]}});
+  if (added.residual) c.inputs.push_back({y});
   c.run = [=](const Tensors& in) {
-    return conv2d(in[0], in[1], has_bias ? in[2] : Tensor(), geometry);
+    const AddedTensors addends(added, in);
+    return conv2d(in[0], in[1], addends.bias, geometry, {addends.per_sample, addends.residual});
   };
-  c.reference = [=](const Tensors& in) { return naive_conv2d(in, geometry); };
+  c.reference = [=](const Tensors& in) { return naive_conv2d(in, geometry, added); };
   return c;
 }
 
 OpCase transpose_case(Shape x, Shape weight, Conv2dGeometry geometry) {
   OpCase c;
-  c.inputs = {{x}, {weight}, {{weight[3]}}};
+  c.inputs = {{x}, {weight}, {.shape = {weight[3]}, .is_f32 = true}};
   c.run = [=](const Tensors& in) { return conv2d_transpose(in[0], in[1], in[2], geometry); };
   c.reference = [=](const Tensors& in) { return naive_conv2d_transpose(in, geometry); };
   return c;
@@ -89,8 +112,9 @@ const Case conv_3x3("Conv2d3x3", timed(conv_case({1, 7, 7, 5}, {3, 3, 3, 5}, sam
                                        {8, 32, 32, 128}, {128, 3, 3, 128}, 32 * 32));
 const Case conv_16("Conv2d3x3Images3", timed(conv_case({3, 4, 5, 3}, {5, 3, 3, 3}, same(3)),
                                              {8, 16, 16, 256}, {256, 3, 3, 256}, 16 * 16));
-const Case conv_8("Conv2d3x3NoBias", timed(conv_case({2, 4, 4, 4}, {4, 3, 3, 4}, same(3), false),
-                                           {8, 8, 8, 256}, {256, 3, 3, 256}, 8 * 8));
+const Case conv_8("Conv2d3x3NoBias",
+                  timed(conv_case({2, 4, 4, 4}, {4, 3, 3, 4}, same(3), {.bias = false}),
+                        {8, 8, 8, 256}, {256, 3, 3, 256}, 8 * 8));
 const Case conv_batch("Conv2d3x3Images7", conv_case({7, 3, 3, 2}, {3, 3, 3, 2}, same(3)));
 const Case conv_wide("Conv2dWideOutput", conv_case({1, 3, 3, 3}, {70, 3, 3, 3}, same(3)));
 const Case conv_deep("Conv2dDeepInput", conv_case({1, 3, 3, 33}, {7, 3, 3, 33}, same(3)));
@@ -116,9 +140,24 @@ const Case conv_last("Conv2dFeaturesToImage",
                      timed(conv_case({1, 5, 5, 20}, {3, 3, 3, 20}, same(3)), {8, 32, 32, 128},
                            {3, 3, 3, 128}, 32 * 32));
 
+// Features of a multiple of eight move in packs of bf16.
+const Case conv_packs("Conv2dPacks", conv_case({2, 3, 4, 16}, {24, 3, 3, 16}, same(3)));
+const Case conv_all("Conv2dAllAddends", conv_case({2, 3, 4, 8}, {16, 3, 3, 8}, same(3),
+                                                  {.per_sample = true, .residual = true}));
+const Case conv_time("Conv2dPerSample",
+                     conv_case({3, 4, 3, 5}, {7, 3, 3, 5}, same(3), {.per_sample = true}));
+const Case conv_residual("Conv2dResidualNoBias",
+                         conv_case({2, 5, 3, 3}, {5, 3, 3, 3}, {2, 1, 1, 1, 1},
+                                   {.bias = false, .residual = true}));
+const Case conv_1x1_all("Conv2d1x1AllAddends", conv_case({2, 3, 3, 16}, {8, 1, 1, 16}, same(1),
+                                                         {.per_sample = true, .residual = true}));
+
 const Case transpose_s1("Conv2dTranspose", transpose_case({2, 4, 3, 5}, {5, 3, 3, 3}, same(3)));
 const Case transpose_s2("Conv2dTransposeStride2",
                         transpose_case({2, 3, 4, 4}, {4, 3, 3, 5}, same(3, 2)));
+const Case transpose_up("Conv2dTransposeUpSampling",
+                        timed(transpose_case({2, 2, 3, 8}, {8, 4, 4, 8}, {2, 1, 1, 1, 1}),
+                              {8, 16, 16, 256}, {256, 4, 4, 256}, 16 * 16));
 const Case transpose_4x4("Conv2dTranspose4x4",
                          transpose_case({1, 3, 3, 3}, {3, 4, 4, 2}, {2, 1, 1, 1, 1}));
 
@@ -145,6 +184,21 @@ DDPM_ERROR_CASE(
           conv2d(f32({1, 8, 8, 4}), f32({6, 3, 3, 4}), f32({4}), same(3));
         },
     .message = "conv2d: bias (4) is not (6)");
+DDPM_ERROR_CASE(
+    Conv2dPerSample,
+    .run =
+        [] {
+          conv2d(f32({2, 8, 8, 4}), f32({6, 3, 3, 4}), {}, same(3), {.per_sample = f32({1, 6})});
+        },
+    .message = "conv2d: per_sample (1, 6) is not (2, 6)");
+DDPM_ERROR_CASE(
+    Conv2dResidual,
+    .run =
+        [] {
+          conv2d(f32({1, 8, 8, 4}), f32({6, 3, 3, 4}), {}, same(3, 2),
+                 {.residual = f32({1, 8, 8, 6})});
+        },
+    .message = "conv2d: residual (1, 8, 8, 6) is not (1, 4, 4, 6)");
 DDPM_ERROR_CASE(
     Conv2dKernelTooLarge,
     .run =
