@@ -1,21 +1,18 @@
-// Timing on a machine that is not ours alone. A shared machine slows down for seconds at a time, so
-// a probe, 4 ms of f32 multiply-adds out of registers on all threads, runs before and after every
-// sample; a sample counts if both probes were within 8 % of the best one seen. Every rate is quoted
-// beside that best probe, which is the peak of the machine as it was.
+// Medians of repeated calls on a machine that may not be ours alone. A shared machine slows down
+// for seconds at a time, so a probe, 4 ms of f32 multiply-adds out of registers on all threads,
+// runs before and after every sample; a sample counts if both probes were within 8 % of the best
+// one seen. On a GPU, which nobody shares, every sample counts.
 #pragma once
 
 #include <functional>
 
+#include "bench/machine.h"
+
 namespace ddpm::bench {
 
-// Wall time; with one thread the time that it had a processor, which other processes do not
-// stretch.
-double seconds_now();
-
-double fma_peak();   // FLOP/s: the best probe seen in this process
-double copy_peak();  // bytes/s read and written by a copy larger than the caches, best of ten
-
 struct TimingOptions {
+  Device device = Device::kCpu;
+  bool cold = true;           // on a GPU every call finds the L2 cache without its operands
   double budget_seconds = 3;  // no new sample after that, however few were healthy
   int samples = 7;            // healthy ones wanted
 };
@@ -27,7 +24,7 @@ struct Timing {
   double probe_min = 0, probe_max = 0;  // FLOP/s, around the samples that `seconds` is made of
 };
 
-// Calls of `run`, after one that warms up; short ones are timed many at a time.
+// Calls of `run`, after one that warms up. Short calls are timed many at a time, but cold ones.
 Timing time_calls(const std::function<void()>& run, const TimingOptions& options = {});
 // For work with a part that must not count: `sample` returns its own duration.
 Timing time_samples(const std::function<double()>& sample, const TimingOptions& options = {});

@@ -50,6 +50,7 @@ class ReverseChain {
   int64_t steps() const { return timesteps_.numel(); }
   const Tensor& x() const { return x_; }
   const Tensor& x0() const { return x0_; }  // of the latest step
+  const Pool& pool() const { return runner_.pool(); }
 
  private:
   void run_step();

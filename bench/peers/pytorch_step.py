@@ -5,7 +5,8 @@ gradient norm to 1, Adam, EMA 0.9999. A sampling step is one ancestral step of t
 (forward, clipped x_0 estimate, posterior mean, noise). Data are random. Prints one JSON object; see
 README.md for how to run it and for what is fair.
 
-bf16 means autocast with f32 master weights in training, and bf16 weights in sampling.
+bf16 means bf16 weights in sampling; in training autocast with f32 weights, or bf16 weights whose f32
+masters the optimizer advances (--weights), whichever is faster.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import json
 import os
 import pathlib
 import platform
+import signal
 import statistics
 import sys
 import time
@@ -46,6 +48,7 @@ class Recipe:
     layout: str  # nchw | channels_last
     compile: str  # none, or a mode of torch.compile
     graph: bool  # capture the whole step in one CUDA graph
+    weights: str = "f32"  # or bf16, with f32 masters: in bf16 training
 
 
 def sensible_recipes(dtype, device):
@@ -55,14 +58,18 @@ def sensible_recipes(dtype, device):
             for layout in ("nchw", "channels_last")
             for mode in ("none", "default")
         ]
-    return [
-        Recipe(dtype, "channels_last", "none", graph=False),
-        Recipe(dtype, "channels_last", "none", graph=True),
+    # Most promising first, for a run with --budget.
+    recipes = [
         Recipe(dtype, "channels_last", "default", graph=True),
+        Recipe(dtype, "channels_last", "none", graph=True),
+        Recipe(dtype, "channels_last", "none", graph=False),
         Recipe(dtype, "channels_last", "reduce-overhead", graph=False),
         Recipe(dtype, "channels_last", "max-autotune-no-cudagraphs", graph=True),
         Recipe(dtype, "nchw", "default", graph=True),
     ]
+    if dtype == "bf16":
+        recipes.insert(1, dataclasses.replace(recipes[0], weights="bf16"))
+    return recipes
 
 
 class Process:
@@ -100,10 +107,15 @@ class Process:
 class Training(Process):
     def __init__(self, config, recipe, batch, device):
         super().__init__(config, recipe, batch, device)
-        self.bf16 = recipe.dtype == "bf16"
-        self.forward = self.compiled(recipe.compile)
         self.x0 = self.images()
         self.parameters = list(self.network.parameters())
+        self.working = []  # the bf16 copies that the network computes with, if there are any
+        if recipe.weights == "bf16":
+            self.parameters = [p.detach().clone() for p in self.parameters]
+            self.network.to(torch.bfloat16)
+            self.working = list(self.network.parameters())
+        self.autocast = recipe.dtype == "bf16" and not self.working
+        self.forward = self.compiled(recipe.compile)
         self.ema = [p.detach().clone() for p in self.parameters]
         self.optimizer = torch.optim.Adam(
             self.parameters, lr=2e-4, betas=(0.9, 0.999), eps=1e-8, fused=True,
@@ -115,14 +127,23 @@ class Training(Process):
         noise = torch.randn_like(self.x0)
         x = self.at("signal", t) * self.x0 + self.at("noise", t) * noise
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(self.device, torch.bfloat16, enabled=self.bf16):
+        if self.working:
+            x = x.to(torch.bfloat16)
+            self.network.zero_grad(set_to_none=True)
+        with torch.autocast(self.device, torch.bfloat16, enabled=self.autocast):
             output = self.forward(x, t)
         loss = F.mse_loss(output.float(), noise)
         loss.backward()
+        if self.working:
+            for master in self.parameters:
+                master.grad = torch.empty_like(master)
+            torch._foreach_copy_([p.grad for p in self.parameters], [p.grad for p in self.working])
         torch.nn.utils.clip_grad_norm_(self.parameters, 1.0, foreach=True)
         self.optimizer.step()
         with torch.no_grad():
             torch._foreach_lerp_(self.ema, self.parameters, 1 - 0.9999)
+            if self.working:
+                torch._foreach_copy_(self.working, self.parameters)
         return loss.detach()
 
 
@@ -250,11 +271,17 @@ def parse_arguments():
     parser.add_argument("--layout", choices=["nchw", "channels_last"], default="nchw")
     parser.add_argument("--compile", nargs="?", const="default", default="none", metavar="MODE")
     parser.add_argument("--graph", action="store_true", help="one CUDA graph for the whole step")
+    parser.add_argument("--weights", choices=["f32", "bf16"], default="f32",
+                        help="of the network in bf16 training; bf16 has f32 masters")
     parser.add_argument("--best", action="store_true", help="every sensible recipe of this dtype")
+    parser.add_argument("--budget", type=float, metavar="SECONDS",
+                        help="for all recipes together; those not done by then are left out")
     parser.add_argument("--warmup", type=int, default=3)
     parser.add_argument("--samples", type=int, default=10)
     parser.add_argument("--steps-per-sample", type=int, help="1 on the CPU, 10 on a GPU")
     arguments = parser.parse_args()
+    if arguments.weights == "bf16" and arguments.dtype != "bf16":
+        parser.error("--weights bf16 needs --dtype bf16")
     if arguments.device == "cpu" and (arguments.graph or arguments.dtype == "tf32"):
         parser.error("--graph and --dtype tf32 need --device cuda")
     if arguments.device == "cuda" and not torch.cuda.is_available():
@@ -264,20 +291,14 @@ def parse_arguments():
     return arguments
 
 
-def main():
-    arguments = parse_arguments()
-    torch.set_num_threads(arguments.threads)
-    torch.manual_seed(0)
-    recipes = [Recipe(arguments.dtype, arguments.layout, arguments.compile, arguments.graph)]
-    if arguments.best:
-        recipes = sensible_recipes(arguments.dtype, arguments.device)
-    load = os.getloadavg()[0]
-    lines = [run(recipe, arguments) for recipe in recipes]
+def print_report(lines, arguments, load):
     with torch.device("meta"):
         parameters = parameter_count(UNet(arguments.config))
     on_gpu = arguments.device == "cuda"
     report = {
         "torch": torch.__version__,
+        "cuda": torch.version.cuda if on_gpu else None,
+        "cudnn": torch.backends.cudnn.version() if on_gpu else None,
         "cpu": cpu_name(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "threads": torch.get_num_threads(),
@@ -292,7 +313,33 @@ def main():
         "best_train": best(lines, "train"),
         "best_sample": best(lines, "sample"),
     }
-    print(json.dumps(report, indent=2))
+    print(json.dumps(report, indent=2), flush=True)
+
+
+def main():
+    arguments = parse_arguments()
+    torch.set_num_threads(arguments.threads)
+    torch.manual_seed(0)
+    recipes = [Recipe(arguments.dtype, arguments.layout, arguments.compile, arguments.graph,
+                      arguments.weights)]
+    if arguments.best:
+        recipes = sensible_recipes(arguments.dtype, arguments.device)
+    load = os.getloadavg()[0]
+    lines = []
+
+    # A compilation cannot be broken off and survived: report what there is, and end.
+    def out_of_time(*_):
+        unfinished = [dataclasses.asdict(r) | {"error": "--budget"} for r in recipes[len(lines):]]
+        print_report(lines + unfinished, arguments, load)
+        os._exit(0)
+
+    if arguments.budget is not None:
+        signal.signal(signal.SIGALRM, out_of_time)
+        signal.setitimer(signal.ITIMER_REAL, arguments.budget)
+    for recipe in recipes:
+        lines.append(run(recipe, arguments))
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    print_report(lines, arguments, load)
 
 
 if __name__ == "__main__":
