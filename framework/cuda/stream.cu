@@ -24,6 +24,8 @@ class Cublas {
     DDPM_CUBLAS_CHECK(cublasCreate(&handle_));
     DDPM_CUBLAS_CHECK(cublasSetStream(handle_, stream()));
     DDPM_CUBLAS_CHECK(cublasSetWorkspace(handle_, workspace_, kWorkspaceBytes));
+    // Where a product is split, its parts are added in f32, too, and rounded to bf16 once.
+    DDPM_CUBLAS_CHECK(cublasSetMathMode(handle_, CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION));
   }
   ~Cublas() {
     cublasDestroy(handle_);

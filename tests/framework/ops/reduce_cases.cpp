@@ -41,7 +41,8 @@ DDPM_OP_CASE(
               for (int c = 0; c < 7; ++c)
                 y.data<double>()[n * 7 + c] += in[0].data<double>()[(n * 15 + p) * 7 + c] / 15;
           return y;
-        });
+        },
+    .bench_shapes = {{16, 32, 32, 128}});
 DDPM_OP_CASE(
     Reshape, .inputs = {{{2, 6}}}, .run = [](const Tensors& in) {
       return multiply(reshape(in[0], {3, 4}), reshape(in[0], {3, 4}));
