@@ -1,7 +1,5 @@
 #include "framework/core/memory.h"
 
-#include <unistd.h>
-
 #include <cstdlib>
 #include <cstring>
 
@@ -26,12 +24,9 @@ namespace {
 
 std::byte* allocate(size_t bytes) {
   void* block = std::aligned_alloc(memory::kAlignment, bytes);
-  if (!block) {
-    const size_t page = static_cast<size_t>(sysconf(_SC_PAGE_SIZE));
-    throw memory::OutOfMemory(Device::kCpu, bytes,
-                              static_cast<size_t>(sysconf(_SC_AVPHYS_PAGES)) * page,
-                              static_cast<size_t>(sysconf(_SC_PHYS_PAGES)) * page);
-  }
+  if (!block)
+    throw memory::OutOfMemory(
+        fmt::format("out of memory: {} were asked for", memory::binary_size(bytes)));
   return static_cast<std::byte*>(block);
 }
 void release(std::byte* block) { std::free(block); }
@@ -50,22 +45,6 @@ void copy_to_host(void* destination, const std::byte* source, size_t bytes) {
 }  // namespace cpu
 
 namespace memory {
-namespace {
-
-// "1.5 GiB", "700 bytes"
-std::string binary_size(size_t bytes) {
-  if (bytes < 1024) return fmt::format("{} bytes", bytes);
-  double value = static_cast<double>(bytes);
-  const char* unit = "";
-  for (const char* larger : {"KiB", "MiB", "GiB", "TiB"}) {
-    if (value < 1024) break;
-    value /= 1024;
-    unit = larger;
-  }
-  return fmt::format("{:.4g} {}", value, unit);
-}
-
-}  // namespace
 
 bool is_built_for([[maybe_unused]] Device device) {
 #ifdef DDPM_WITH_CUDA
@@ -100,10 +79,17 @@ std::string cuda_version_name(int version) {
   return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
 }
 
-OutOfMemory::OutOfMemory(Device device, size_t asked, size_t available, size_t total)
-    : Error(fmt::format("out of {}memory: {} were asked for, {} of {} are free",
-                        device == Device::kCuda ? "device " : "", binary_size(asked),
-                        binary_size(available), binary_size(total))) {}
+std::string binary_size(size_t bytes) {
+  if (bytes < 1024) return fmt::format("{} bytes", bytes);
+  double value = static_cast<double>(bytes);
+  const char* unit = "";
+  for (const char* larger : {"KiB", "MiB", "GiB", "TiB"}) {
+    if (value < 1024) break;
+    value /= 1024;
+    unit = larger;
+  }
+  return fmt::format("{:.4g} {}", value, unit);
+}
 
 std::byte* allocate(Device device, size_t bytes) {
   std::byte* block = nullptr;

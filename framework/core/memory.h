@@ -31,8 +31,9 @@ std::string cuda_version_name(int version);   // 13020 -> "13.2"
 // need less of it.
 class OutOfMemory : public Error {
  public:
-  OutOfMemory(Device device, size_t asked, size_t available, size_t total);
+  using Error::Error;
 };
+std::string binary_size(size_t bytes);  // "1.5 GiB"
 
 std::byte* allocate(Device device, size_t bytes);  // throws OutOfMemory
 void release(Device device, std::byte* block);

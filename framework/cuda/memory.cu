@@ -38,13 +38,15 @@ std::string unavailable_reason() {
     return "no NVIDIA driver is installed";
   if (status == cudaErrorInsufficientDriver)
     return fmt::format("the NVIDIA driver is too old: it supports CUDA {}, this program needs {}",
-                       memory::cuda_version_name(gpu.driver_version), memory::cuda_version_name(gpu.runtime_version));
+                       memory::cuda_version_name(gpu.driver_version),
+                       memory::cuda_version_name(gpu.runtime_version));
   if (status == cudaErrorNoDevice || (status == cudaSuccess && devices == 0))
     return "there is no NVIDIA GPU, or CUDA_VISIBLE_DEVICES hides it";
   if (status != cudaSuccess) return cudaGetErrorString(status);
   if (gpu.capability < kOldestCapability)
     return fmt::format("{} has compute capability {}, this program needs {} or later", gpu.name,
-                       memory::capability_name(gpu.capability), memory::capability_name(kOldestCapability));
+                       memory::capability_name(gpu.capability),
+                       memory::capability_name(kOldestCapability));
   cudaFuncAttributes attributes;
   const cudaError_t code = cudaFuncGetAttributes(&attributes, probe_kernel);
   cudaGetLastError();
@@ -64,7 +66,9 @@ std::byte* allocate(size_t bytes) {
     cudaGetLastError();  // the device is fine: do not let a later check find this error
     size_t available = 0, total = 0;
     DDPM_CUDA_CHECK(cudaMemGetInfo(&available, &total));
-    throw memory::OutOfMemory(Device::kCuda, bytes, available, total);
+    throw memory::OutOfMemory(fmt::format(
+        "out of device memory: {} were asked for, {} of {} are free", memory::binary_size(bytes),
+        memory::binary_size(available), memory::binary_size(total)));
   }
   DDPM_CUDA_CHECK(status);
   return static_cast<std::byte*>(block);
