@@ -44,13 +44,14 @@ Tensor GroupNorm::operator()(const Tensor& x) const {
   return group_norm(x, weight, bias, {.groups = groups});
 }
 
-Tensor GroupNorm::then_silu(const Tensor& x, double rate, const DropoutSource* dropout) const {
+Tensor GroupNorm::then_silu(const NormInput& input, double rate,
+                            const DropoutSource* dropout) const {
   GroupNormOptions options{.groups = groups, .silu = true};
   if (dropout && rate > 0) {
     options.dropout = rate;
     options.stream = {dropout->seed, dropout_site, dropout->counter};
   }
-  return group_norm(x, weight, bias, options);
+  return group_norm(input, weight, bias, options);
 }
 
 }  // namespace ddpm

@@ -38,8 +38,9 @@ struct Conv3x3 {
 struct GroupNorm {
   GroupNorm(const Scope& scope, int64_t channels);
   Tensor operator()(const Tensor& x) const;
-  // silu(norm(x)), and dropout at `rate` when a source is given
-  Tensor then_silu(const Tensor& x, double rate = 0, const DropoutSource* dropout = nullptr) const;
+  // silu(norm(input)), and dropout at `rate` when a source is given
+  Tensor then_silu(const NormInput& input, double rate = 0,
+                   const DropoutSource* dropout = nullptr) const;
 
   Parameter weight, bias;  // (C), (C): gamma and beta
   int groups;

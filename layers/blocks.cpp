@@ -1,7 +1,9 @@
 #include "layers/blocks.h"
 
 #include "framework/ops/attention.h"
+#include "framework/ops/concat.h"
 #include "framework/ops/elementwise.h"
+#include "framework/ops/linear.h"
 #include "framework/ops/resample.h"
 #include "framework/ops/timestep.h"
 #include "framework/ops/upsample_conv2d.h"
@@ -29,11 +31,18 @@ ResidualBlock::ResidualBlock(const Scope& scope, int64_t in, int64_t out,
   if (in != out) shortcut.emplace(scope / "shortcut", in, out);
 }
 
-Tensor ResidualBlock::operator()(const Tensor& x, const Tensor& activated,
+Tensor ResidualBlock::operator()(const NormInput& x, const Tensor& activated,
                                  const DropoutSource* dropout) const {
   const Tensor h = conv_1(norm_1.then_silu(x), {.per_sample = time_projection(activated)});
-  const Tensor residual = shortcut ? (*shortcut)(x) : x;
-  return conv_2(norm_2.then_silu(h, dropout_rate, dropout), {.residual = residual});
+  return conv_2(norm_2.then_silu(h, dropout_rate, dropout), {.residual = residual(x)});
+}
+
+// What was never joined has its weights cut at the seam.
+Tensor ResidualBlock::residual(const NormInput& x) const {
+  if (!x.skip) return shortcut ? (*shortcut)(x.x) : x.x;
+  if (!shortcut) return concat_channels(x.x, x.skip);
+  const auto [of_x, of_skip] = split_channels(shortcut->weight, x.x.shape()[3]);
+  return linear(x.skip, of_skip, {}, linear(x.x, of_x, shortcut->bias));
 }
 
 AttentionBlock::AttentionBlock(const Scope& scope, int64_t channels, int head_count)

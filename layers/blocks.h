@@ -22,8 +22,9 @@ struct TimeEmbedding {
 struct ResidualBlock {
   ResidualBlock(const Scope& scope, int64_t in, int64_t out, int64_t embedding_channels,
                 double dropout_rate);
-  // x (N, H, W, in), activated = silu(embedding) (N, E) -> (N, H, W, out)
-  Tensor operator()(const Tensor& x, const Tensor& activated, const DropoutSource* dropout) const;
+  // x (N, H, W, in) in one part or two, activated = silu(embedding) (N, E) -> (N, H, W, out)
+  Tensor operator()(const NormInput& x, const Tensor& activated,
+                    const DropoutSource* dropout) const;
 
   GroupNorm norm_1;
   Conv3x3 conv_1;
@@ -32,6 +33,9 @@ struct ResidualBlock {
   Conv3x3 conv_2;
   std::optional<Linear> shortcut;
   double dropout_rate;
+
+ private:
+  Tensor residual(const NormInput& x) const;
 };
 
 // y = x + output(attention(query(h), key(h), value(h))) with h = norm(x), over all H * W positions

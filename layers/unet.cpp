@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "framework/ops/concat.h"
 #include "framework/ops/elementwise.h"
 
 namespace ddpm {
@@ -107,7 +106,7 @@ UNet::UNet(const Scope& scope, const UNetOptions& options, const ImageGeometry& 
   conv_out_.emplace(scope / "conv_out", channels, image.output_channels, /*init_scale=*/0);
 }
 
-Tensor UNet::Stage::operator()(const Tensor& x, const Tensor& activated,
+Tensor UNet::Stage::operator()(const NormInput& x, const Tensor& activated,
                                const DropoutSource* dropout) const {
   const Tensor h = block(x, activated, dropout);
   return attention ? (*attention)(h) : h;
@@ -133,7 +132,7 @@ Tensor UNet::operator()(const Tensor& x, const Tensor& t, const DropoutSource* d
   h = (*middle_1_)(h, activated, dropout);
   for (const UpLevel& level : up_) {
     for (const Stage& stage : level.stages) {
-      h = stage(concat_channels(h, skips.back()), activated, dropout);
+      h = stage({h, skips.back()}, activated, dropout);
       skips.pop_back();
     }
     if (level.upsample) h = (*level.upsample)(h);

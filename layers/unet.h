@@ -4,7 +4,7 @@
 // Down: per level `blocks_per_level` residual blocks, then a down-sampling except at the last
 // level; every result is pushed on a stack of skips, the first convolution's too. Middle: block,
 // attention, block. Up, from the last level: `blocks_per_level + 1` blocks, each fed the
-// concatenation of the current features and the skip popped from the stack, then an up-sampling
+// current features beside the skip popped from the stack, then an up-sampling
 // except at level 0. Attention follows every block of a level whose feature maps have a height that
 // is listed.
 #pragma once
@@ -41,7 +41,8 @@ class UNet : public Denoiser {
   struct Stage {  // one residual block and the attention that may follow it
     ResidualBlock block;
     std::optional<AttentionBlock> attention;
-    Tensor operator()(const Tensor& x, const Tensor& activated, const DropoutSource* dropout) const;
+    Tensor operator()(const NormInput& x, const Tensor& activated,
+                      const DropoutSource* dropout) const;
   };
   struct DownLevel {
     std::vector<Stage> stages;
