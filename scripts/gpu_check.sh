@@ -103,11 +103,10 @@ part graphs required 30 - "$bin/cuda_tests" \
   '--gtest_filter=*Replay*:*Capture*:*SameBits*:*AnyBatch*' "--gtest_output=json:$out/graphs.json"
 
 # (e) Training runs. Losses of the CPU and of the card come from the same weights, images and noise,
-# so they differ by rounding alone. f32: sums of some 10^3 terms in another order differ by 1e-6 of
-# their value, and Adam makes a step of a whole learning rate out of a gradient that is zero but for
-# rounding; 1e-3 leaves room for 100 such steps. bf16: every activation is rounded to 2^-9 of its
-# value, and which way a tie-close value goes depends on the order, too; a loss is a mean over
-# thousands of pixels, of which 2^-6 leaves room for 100 steps.
+# so they differ by rounding alone, which training hardly amplifies: on the CPU, the losses in bf16
+# and in f32 differ by 0.3 % at most in these 100 steps, for roundings of 2^-9. Both sides in bf16 may
+# differ by a little more than that: 1 %. f32 sums of some 10^3 terms in another order differ by 1e-6:
+# 1e-4, as in the tests.
 digits=(data=digits model.base_channels=32 'model.channel_multipliers=[1,2]'
   'model.attention_resolutions=[4]' training.batch_size=64 training.steps=100)
 # shellcheck disable=SC2034  # both are used by name
@@ -128,8 +127,8 @@ train() { # name device precision setting...
     optimizer.warmup_steps=10 seed=1
 }
 for precision in f32 bf16; do
-  tolerance=1e-3
-  [ $precision = f32 ] || tolerance=0.0157
+  tolerance=1e-4
+  [ $precision = f32 ] || tolerance=1e-2
   for network in digits full; do
     declare -n settings=$network
     train "${network}_${precision}_cuda" cuda $precision "${settings[@]}"
