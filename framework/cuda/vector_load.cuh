@@ -2,6 +2,8 @@
 // Packed128). Packed<T, 1> is one element, for rows that cannot be moved in packs.
 #pragma once
 
+#include <cuda_runtime.h>
+
 #include <cstdint>
 #include <type_traits>
 
@@ -27,7 +29,7 @@ DDPM_HD void store_packed(T* address, const Packed<T, kCount>& values) {
 // kWidth neighbours in the type they are computed in; sixteen bytes at a time where kWidth is a
 // multiple of a pack, and one by one where it is 1.
 template <class T, int kWidth>
-DDPM_HD void load_values(const T* address, Accumulator<T> (&values)[kWidth]) {
+__device__ void load_values(const T* address, Accumulator<T> (&values)[kWidth]) {
   constexpr int kSize = kWidth < Packed<T>::kSize ? kWidth : Packed<T>::kSize;
 #pragma unroll
   for (int i = 0; i < kWidth; i += kSize) {
@@ -37,7 +39,7 @@ DDPM_HD void load_values(const T* address, Accumulator<T> (&values)[kWidth]) {
   }
 }
 template <class T, int kWidth>
-DDPM_HD void store_values(T* address, const Accumulator<T> (&values)[kWidth]) {
+__device__ void store_values(T* address, const Accumulator<T> (&values)[kWidth]) {
   constexpr int kSize = kWidth < Packed<T>::kSize ? kWidth : Packed<T>::kSize;
 #pragma unroll
   for (int i = 0; i < kWidth; i += kSize) {
