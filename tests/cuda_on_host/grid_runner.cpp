@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -37,11 +38,15 @@ struct Block {
   std::vector<Warp> warps;
   std::vector<int> ready;  // threads that may go on, served from `served`
   size_t served = 0;
+  std::deque<int> yielded;  // threads that let all others go first
+  size_t idle = 0;          // of them, one after another
   std::string error;
   std::vector<std::byte> shared;
+  size_t shared_bytes = 0;
 };
 
 Block block;
+uint64_t block_count = 0;
 int current = 0;  // thread
 Fiber* current_fiber = nullptr;
 std::vector<std::unique_ptr<Fiber>> fibers;
@@ -111,6 +116,11 @@ Fiber* idle_fiber() {
   return fiber;
 }
 
+void continue_thread(int thread) {
+  current_fiber = std::exchange(block.fiber_of[static_cast<size_t>(thread)], nullptr);
+  show_thread(thread);
+}
+
 void run_block(const std::function<void()>& body, size_t shared_bytes) {
   block.body = &body;
   block.count = static_cast<int>(blockDim.x * blockDim.y * blockDim.z);
@@ -121,7 +131,11 @@ void run_block(const std::function<void()>& body, size_t shared_bytes) {
     block.warps[static_cast<size_t>(t / kWarp)].live |= 1u << (t % kWarp);
   block.ready.clear();
   block.served = 0;
+  block.yielded.clear();
+  block.idle = 0;
   block.error.clear();
+  block.shared_bytes = shared_bytes;
+  ++block_count;
   block.shared.assign(shared_bytes + 2 * kSharedAlignment, kPoison);
 
   while (block.done < block.count && block.error.empty()) {
@@ -131,10 +145,15 @@ void run_block(const std::function<void()>& body, size_t shared_bytes) {
         block.ready.clear();
         block.served = 0;
       }
-      current_fiber = std::exchange(block.fiber_of[static_cast<size_t>(thread)], nullptr);
-      show_thread(thread);
+      block.idle = 0;
+      continue_thread(thread);
     } else if (block.next < block.count) {
+      block.idle = 0;
       current_fiber = idle_fiber();
+    } else if (!block.yielded.empty()) {
+      const int thread = block.yielded.front();
+      block.yielded.pop_front();
+      continue_thread(thread);
     } else {
       const auto waits = std::find_if(block.fiber_of.begin(), block.fiber_of.end(),
                                       [](const Fiber* fiber) { return fiber != nullptr; });
@@ -165,6 +184,17 @@ void* dynamic_shared() {
 }
 
 int lane() { return current % kWarp; }
+int current_thread() { return current; }
+uint64_t blocks_started() { return block_count; }
+size_t dynamic_shared_bytes() { return block.shared_bytes; }
+
+void yield(bool is_idle) {
+  block.idle = is_idle ? block.idle + 1 : 0;
+  if (block.idle > block.yielded.size() + 1)
+    throw KernelError("waits for something that never happens");
+  block.yielded.push_back(current);
+  wait();
+}
 
 void block_barrier() {
   ++block.at_barrier;

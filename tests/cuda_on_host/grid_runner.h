@@ -6,6 +6,7 @@
 
 #include <cuda_runtime.h>
 
+#include <cstdint>
 #include <functional>
 #include <stdexcept>
 #include <string>
@@ -19,5 +20,13 @@ class KernelError : public std::runtime_error {
 };
 
 void run_grid(const cudaLaunchConfig_t& config, const std::function<void()>& thread_body);
+
+// For what hopper.cpp plays beside the threads.
+int current_thread();
+uint64_t blocks_started();  // in all grids
+size_t dynamic_shared_bytes();
+// Lets all other threads go first. A thread says that it is idle when nothing it waits for has
+// happened since it last called; when all are idle, none ever goes on, which is an error.
+void yield(bool is_idle);
 
 }  // namespace cuda_on_host

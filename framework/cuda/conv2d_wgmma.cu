@@ -1,0 +1,197 @@
+#include <algorithm>
+
+#include "framework/core/memory.h"
+#include "framework/cuda/conv2d_wgmma.h"
+#include "framework/cuda/conv2d_wgmma_kernel.cuh"
+
+namespace ddpm::cuda {
+namespace {
+
+// The multiprocessors of the largest Hopper cards; not asked of the card at hand, so that sums are
+// the same everywhere.
+constexpr int kWantedTasks = 132;
+constexpr int kLeastPanels = 8;  // of a piece of the depth: below it, writing sums takes longer
+
+// Pointwise convolutions have pixels and no maps: images of one pixel.
+Conv2dProblem without_maps(Conv2dProblem p) {
+  if (!p.is_pointwise()) return p;
+  p.images *= p.in_pixels();
+  p.in_height = p.in_width = p.out_height = p.out_width = 1;
+  return p;
+}
+
+// Whether 64 pixels are whole lines of one image, or whole images.
+bool has_pixel_boxes(const Conv2dProblem& p) {
+  return p.in_pixels() > 0 && kPanelLines % p.in_width == 0 &&
+         (p.in_pixels() % kPanelLines == 0 || kPanelLines % p.in_pixels() == 0);
+}
+
+int box_lines(const Conv2dProblem& p) {
+  return static_cast<int>(std::min(p.in_height, kPanelLines / p.in_width));
+}
+int box_images(const Conv2dProblem& p) {
+  return static_cast<int>(std::max<int64_t>(1, kPanelLines / p.in_pixels()));
+}
+
+CUtensorMap image_map(const Tensor& images, const Conv2dProblem& p, int64_t channels) {
+  return make_tensor_map(images.data<bf16>(), {channels, p.in_width, p.in_height, p.images},
+                         {kTmaBoxWidth, static_cast<int>(p.in_width), box_lines(p), box_images(p)});
+}
+
+CUtensorMap weight_map(const Tensor& weight, const Conv2dProblem& p) {
+  return make_tensor_map(weight.data<bf16>(), {p.in_channels, p.taps(), p.out_channels, 1},
+                         {kTmaBoxWidth, 1, kPanelLines, 1});
+}
+
+// Everything but the tiles. `p` is without maps where it is pointwise.
+WgmmaProduct product_of(Conv2dPass pass, const Conv2dProblem& p, int64_t sample_rows) {
+  const int64_t pixels = p.images * p.in_pixels();
+  const int64_t in_slabs = p.in_channels / kPanelLines, out_slabs = p.out_channels / kPanelLines;
+  WgmmaProduct product{};
+  const auto set = [&](int64_t rows, int64_t columns, int64_t depth, int64_t slabs) {
+    product.rows = static_cast<int>(rows);
+    product.columns = static_cast<int>(columns);
+    product.depth = static_cast<int>(depth);
+    product.slabs = static_cast<int>(slabs);
+  };
+  switch (pass) {
+    case Conv2dPass::kForward: set(pixels, p.out_channels, p.taps() * in_slabs, in_slabs); break;
+    case Conv2dPass::kBackwardData:
+      set(pixels, p.in_channels, p.taps() * out_slabs, out_slabs);
+      break;
+    case Conv2dPass::kBackwardWeight:
+      set(p.out_channels, p.taps() * p.in_channels, ceil_div(pixels, kPanelLines), in_slabs);
+      break;
+  }
+  product.sample_rows = static_cast<int>(sample_rows);
+  product.height = static_cast<int>(p.in_height);
+  product.image_boxes = static_cast<int>(std::max<int64_t>(1, p.in_pixels() / kPanelLines));
+  product.box_lines = box_lines(p);
+  product.box_images = box_images(p);
+  product.taps_wide = static_cast<int>(p.kernel_width);
+  product.pad_top = static_cast<int>(p.pad_top);
+  product.pad_left = static_cast<int>(p.pad_left);
+  return product;
+}
+
+template <class Tile>
+int64_t tiles_of(const WgmmaProduct& p) {
+  return ceil_div(p.rows, Tile::kRows) * ceil_div(p.columns, Tile::kColumns);
+}
+
+struct Arguments {
+  CUtensorMap a, b;
+  WgmmaProduct product;
+  WgmmaAddends addends;
+};
+
+template <Conv2dPass kPass, class Tile, class Out>
+void run_tiles(Arguments& arguments, Out* out) {
+  WgmmaProduct& p = arguments.product;
+  p.column_tiles = static_cast<int>(ceil_div(p.columns, Tile::kColumns));
+  p.tiles = static_cast<int>(tiles_of<Tile>(p));
+  const int64_t blocks = std::min(p.tiles * p.pieces, multiprocessor_count());
+  launch(conv2d_wgmma_kernel<kPass, Tile, Out>, blocks, Tile::kThreads, Tile::kSharedBytes,
+         arguments.a, arguments.b, p, arguments.addends, out);
+}
+
+// Cuts the depth so that there is a task for every multiprocessor, and adds the pieces in order.
+template <Conv2dPass kPass, class Tile, class Out>
+void run_pieces(Arguments& arguments, Out* out) {
+  WgmmaProduct& p = arguments.product;
+  const int64_t wanted =
+      std::min<int64_t>(kWantedTasks / tiles_of<Tile>(p), p.depth / kLeastPanels);
+  p.piece_depth = static_cast<int>(ceil_div(p.depth, std::max<int64_t>(1, wanted)));
+  p.pieces = static_cast<int>(ceil_div(p.depth, p.piece_depth));
+  if (p.pieces == 1) {
+    run_tiles<kPass, Tile>(arguments, out);
+    return;
+  }
+  const int64_t elements = int64_t{p.rows} * p.columns;
+  const Tensor partial = Tensor::empty({p.pieces, elements}, DType::kF32, Device::kCuda);
+  run_tiles<kPass, Tile>(arguments, partial.data<float>());
+  launch(sum_pieces_kernel<Out>, blocks_for(elements / 4), kThreads, 0,
+         static_cast<const float*>(partial.data<float>()), p, arguments.addends, out);
+}
+
+// The result of a pass over images: as large a tile as gives every multiprocessor one.
+template <Conv2dPass kPass>
+void run_image_pass(Arguments&& arguments, bf16* out) {
+  using Wide = WgmmaTile<128, 256>;
+  using High = WgmmaTile<256, 128>;
+  using Small = WgmmaTile<128, 128>;
+  WgmmaProduct& p = arguments.product;
+  const bool is_wide = p.columns % Wide::kColumns == 0;
+  if ((is_wide ? tiles_of<Wide>(p) : tiles_of<High>(p)) < kWantedTasks) {
+    run_pieces<kPass, Small>(arguments, out);
+    return;
+  }
+  p.piece_depth = p.depth;
+  p.pieces = 1;
+  if (is_wide)
+    run_tiles<kPass, Wide>(arguments, out);
+  else
+    run_tiles<kPass, High>(arguments, out);
+}
+
+template <class T>
+const T* data_or_null(const Tensor& t) {
+  return t ? t.data<T>() : nullptr;
+}
+
+#ifdef DDPM_CUDA_ON_HOST
+bool has_code() { return true; }
+#else
+// Built without sm_90a the kernel is empty, which its registers betray.
+bool has_code() {
+  cudaFuncAttributes attributes{};
+  const auto kernel = conv2d_wgmma_kernel<Conv2dPass::kForward, WgmmaTile<128, 128>, bf16>;
+  return cudaFuncGetAttributes(&attributes, kernel) == cudaSuccess && attributes.numRegs >= 128;
+}
+#endif
+
+}  // namespace
+
+bool wgmma_supports(const Conv2dProblem& p) {
+  constexpr int64_t kMost = INT32_MAX / 2;
+  static const bool is_hopper = memory::gpu_info().capability == 90 && has_code();
+  return is_hopper && p.dtype == DType::kBf16 && p.stride == 1 && p.in_height == p.out_height &&
+         p.in_width == p.out_width && p.in_channels % kPanelLines == 0 &&
+         p.out_channels % kPanelLines == 0 && has_pixel_boxes(without_maps(p)) &&
+         p.images * p.in_pixels() <= kMost && p.taps() * p.in_channels <= kMost &&
+         p.taps() * p.out_channels <= kMost;
+}
+
+void wgmma_forward(const Conv2dProblem& problem, const Conv2dOperands& o) {
+  if (problem.images == 0) return;
+  const Conv2dProblem p = without_maps(problem);
+  run_image_pass<Conv2dPass::kForward>(
+      {image_map(o.x, p, p.in_channels),
+       weight_map(o.weight, p),
+       product_of(Conv2dPass::kForward, p, problem.in_pixels()),
+       {data_or_null<float>(o.bias), data_or_null<bf16>(o.per_sample),
+        data_or_null<bf16>(o.residual)}},
+      o.y.data<bf16>());
+}
+
+void wgmma_backward_data(const Conv2dProblem& problem, const Conv2dOperands& o) {
+  if (problem.images == 0) return;
+  const Conv2dProblem p = without_maps(problem);
+  run_image_pass<Conv2dPass::kBackwardData>(
+      {image_map(o.y, p, p.out_channels),
+       weight_map(o.weight, p),
+       product_of(Conv2dPass::kBackwardData, p, problem.in_pixels()),
+       {data_or_null<float>(o.bias), nullptr, nullptr}},
+      o.x.data<bf16>());
+}
+
+void wgmma_backward_weight(const Conv2dProblem& problem, const Conv2dOperands& o) {
+  const Conv2dProblem p = without_maps(problem);
+  Arguments arguments{image_map(o.y, p, p.out_channels),
+                      image_map(o.x, p, p.in_channels),
+                      product_of(Conv2dPass::kBackwardWeight, p, 1),
+                      {}};
+  run_pieces<Conv2dPass::kBackwardWeight, WgmmaTile<128, 256>>(arguments, o.weight.data<float>());
+}
+
+}  // namespace ddpm::cuda
