@@ -12,6 +12,7 @@
 namespace ddpm::cuda {
 
 struct ChannelTiles {
+  static constexpr int kMaxColumns = 128;
   int64_t samples;
   int positions, channels;
   int columns, rows;  // of a block's threads, along the channels and along the positions
@@ -29,7 +30,7 @@ struct ChannelTiles {
                 "{} positions of {} channels", position_count, channel_count);
     // Eight positions per thread keep enough loads in flight; at most 256 chunks keep many samples
     // cheap to merge and still let a single one fill a GPU.
-    constexpr int kMaxColumns = 128, kPositionsPerThread = 8, kMaxChunks = 256;
+    constexpr int kPositionsPerThread = 8, kMaxChunks = 256;
     const int64_t vectors = channels / width;
     tiles = static_cast<int>(ceil_div(vectors, kMaxColumns));
     columns = static_cast<int>(ceil_div(vectors, tiles));
@@ -37,6 +38,17 @@ struct ChannelTiles {
     const int64_t steps = ceil_div(ceil_div(positions, rows), kMaxChunks);
     chunk = rows * static_cast<int>(std::max<int64_t>(kPositionsPerThread, steps));
     chunks = static_cast<int>(ceil_div(positions, chunk));
+  }
+
+  // The same tensor with all positions in one chunk and tiles of `tile_columns` threads.
+  ChannelTiles in_one_chunk(int tile_columns, int width) const {
+    ChannelTiles t = *this;
+    t.columns = tile_columns;
+    t.rows = std::min(kThreads / tile_columns, positions);
+    t.tiles = static_cast<int>(ceil_div(channels / width, tile_columns));
+    t.chunk = positions;
+    t.chunks = 1;
+    return t;
   }
 
   dim3 grid() const {
@@ -54,7 +66,8 @@ struct ChannelTiles {
 // What one thread takes: positions begin, begin + rows, ... below end, channels from `channel` on.
 struct ChannelTile {
   int64_t sample;
-  int first, begin, end;  // `first` is the first position of the block
+  int first, last;  // the block's positions: from `first` to before `last`
+  int begin, end;
   int channel;
   int64_t offset;  // of (sample, 0, channel); add position * channels
 
@@ -63,7 +76,7 @@ struct ChannelTile {
     const int i = static_cast<int>(blockIdx.x) % t.chunks;
     first = i * t.chunk;
     begin = first + static_cast<int>(threadIdx.y);
-    end = first + t.chunk_size(i);
+    last = end = first + t.chunk_size(i);
     channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * width;
     offset = sample * t.positions * t.channels + channel;
     if (channel >= t.channels) begin = end;  // beyond the last tile's channels: no work
@@ -75,13 +88,12 @@ struct ChannelTile {
 template <int kSums, int kWidth, class A, class Store>
 __device__ void sum_block_rows(const ChannelTiles& tiles, const A (&sums)[kSums][kWidth],
                                Store store) {
-  __shared__ A shared[kSums][kThreads * kWidth];
+  __align__(16) __shared__ A shared[kSums][kThreads * kWidth];
   const int width = static_cast<int>(blockDim.x) * kWidth;
   const int row = static_cast<int>(threadIdx.y), column = static_cast<int>(threadIdx.x);
 #pragma unroll
   for (int s = 0; s < kSums; ++s)
-#pragma unroll
-    for (int k = 0; k < kWidth; ++k) shared[s][row * width + column * kWidth + k] = sums[s][k];
+    store_values<A, kWidth>(shared[s] + row * width + column * kWidth, sums[s]);
   __syncthreads();
   const int threads = static_cast<int>(blockDim.x * blockDim.y);
   for (int c = row * static_cast<int>(blockDim.x) + column; c < width; c += threads) {

@@ -40,8 +40,10 @@ void dropout_forward(const Tensor& x, double rate, const RandomStream& stream, T
         philox_block(stream.seed, id, static_cast<uint32_t>(first), bits);
         const int64_t count = std::min<int64_t>(kPhiloxBlock, row_size - first);
         const int64_t offset = n * row_size + first;
-        for (int64_t i = 0; i < count; ++i)
-          out[offset + i] = bits[i] >= threshold ? keep * in[offset + i] : A(0);
+        for (int64_t i = 0; i < count; ++i) {
+          const A kept = keep * in[offset + i];  // not inside the choice: the loop is vectorised
+          out[offset + i] = bits[i] >= threshold ? kept : A(0);
+        }
       }
     });
   });

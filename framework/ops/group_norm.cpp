@@ -1,13 +1,14 @@
 #include "framework/ops/group_norm.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
+#include <numeric>
+#include <optional>
 #include <type_traits>
 #include <vector>
 
 #include "framework/autograd/tape.h"
-#include "framework/cpu/parallel.h"
+#include "framework/cpu/scratch.h"
 #include "framework/ops/reduce.h"
 #include "framework/ops/scalar_math.h"
 #include "framework/random/philox_block.h"
@@ -21,28 +22,34 @@
 
 namespace ddpm {
 
-Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+Tensor group_norm(const NormInput& input, const Tensor& gamma, const Tensor& beta,
                   const GroupNormOptions& options) {
+  const Tensor &x = input.x, &skip = input.skip;
   const Shape& s = x.shape();
   DDPM_CHECK(s.rank() == 4, "group_norm: x {} is not (N, H, W, C)", s);
-  DDPM_CHECK(options.groups > 0 && s[3] % options.groups == 0,
-             "group_norm: the {} channels of x {} are not divisible into {} groups", s[3], s,
-             options.groups);
-  DDPM_CHECK(gamma.shape() == Shape{s[3]} && beta.shape() == Shape{s[3]},
-             "group_norm: gamma {} and beta {} for x {}", gamma.shape(), beta.shape(), s);
+  DDPM_CHECK(!skip || (skip.shape().rank() == 4 && skip.shape().with_inner(s[3]) == s),
+             "group_norm: skip {} beside x {}", skip.shape(), s);
+  const Shape joined = s.with_inner(input.channels());
+  DDPM_CHECK(options.groups > 0 && joined[3] % options.groups == 0,
+             "group_norm: the {} channels of x {} are not divisible into {} groups", joined[3],
+             joined, options.groups);
+  DDPM_CHECK(gamma.shape() == Shape{joined[3]} && beta.shape() == Shape{joined[3]},
+             "group_norm: gamma {} and beta {} for x {}", gamma.shape(), beta.shape(), joined);
   DDPM_CHECK(0 <= options.dropout && options.dropout < 1,
              "group_norm: the dropout rate {} is not in [0, 1)", options.dropout);
-  const Shape per_group{s[0], options.groups};
-  GroupNormStatistics statistics{Tensor::empty(per_group, x.dtype(), x.device()),
-                                 Tensor::empty(per_group, x.dtype(), x.device())};
-  Tensor y = Tensor::like(x);
-  DDPM_DISPATCH(x.device(), group_norm_forward(x, gamma, beta, options, statistics, y));
-  Tape::record("group_norm", {x, gamma, beta}, y, [=](const Tensor& dy) {
-    Tensor dx = Tensor::like(x);
+  const auto per_group = [&] {
+    return Tensor::empty({s[0], options.groups}, accumulator_of(x.dtype()), x.device());
+  };
+  GroupNormStatistics statistics{per_group(), per_group()};
+  Tensor y = Tensor::empty(joined, x.dtype(), x.device());
+  DDPM_DISPATCH(x.device(), group_norm_forward(input, gamma, beta, options, statistics, y));
+  Tape::record("group_norm", {x, skip, gamma, beta}, y, [=](const Tensor& dy) {
+    NormInput dinput(Tensor::like(input.x), input.skip ? Tensor::like(input.skip) : Tensor());
     Tensor dgamma = grad_buffer(gamma), dbeta = grad_buffer(beta);
-    DDPM_DISPATCH(x.device(),
-                  group_norm_backward(x, gamma, beta, statistics, options, dy, dx, dgamma, dbeta));
-    accumulate_grad(x.slot(), dx);
+    DDPM_DISPATCH(dy.device(), group_norm_backward(input, gamma, beta, statistics, options, dy,
+                                                   dinput, dgamma, dbeta));
+    accumulate_grad(input.x.slot(), dinput.x);
+    if (input.skip) accumulate_grad(input.skip.slot(), dinput.skip);
     accumulate_grad(gamma.slot(), dgamma);
     accumulate_grad(beta.slot(), dbeta);
   });
@@ -52,211 +59,367 @@ Tensor group_norm(const Tensor& x, const Tensor& gamma, const Tensor& beta,
 namespace cpu {
 namespace {
 
-// A piece of work is one sample and a run of whole groups, `kChannels` channels at most unless one
-// group is wider: it stays in the L2 cache over its passes, and batch 1 still feeds all threads.
-constexpr int64_t kChannels = 64;
+// Sums run over blocks of that many positions in the type of the arithmetic, and over blocks in
+// double.
+constexpr int64_t kBlock = 64;
+
+// One sample and a run of whole groups, which stays in the L2 cache over its passes. How the work
+// is cut changes no bit of it.
+struct Piece {
+  int64_t n, channel, width;
+};
+
+// The channels of a piece that lie in one tensor: `width` from `channel` on, of which the first is
+// number `offset` of the piece and number `place` of its tensor.
+struct Part {
+  bool in_skip;
+  int64_t channel, width, offset, place;
+
+  const Tensor& of(const NormInput& input) const { return in_skip ? input.skip : input.x; }
+};
+
+// Some channels of one sample, position after position.
+template <class T>
+struct Rows {
+  T* first;
+  int64_t stride;
+
+  Rows(T* begin, int64_t step) : first(begin), stride(step) {}
+  Rows(const Tensor& t, int64_t n, int64_t channel)
+      : first(t.data<T>() + n * t.shape()[1] * t.shape()[2] * t.shape()[3] + channel),
+        stride(t.shape()[3]) {}
+  T* operator[](int64_t position) const { return first + position * stride; }
+};
 
 struct Pieces {
-  int64_t positions, channels, group_size, groups, groups_per_piece, per_sample;
+  int64_t samples, positions, channels, x_channels, group_size, groups, groups_per_piece;
 
-  Pieces(const Tensor& x, int group_count)
-      : positions(x.shape()[1] * x.shape()[2]),
-        channels(x.shape()[3]),
+  Pieces(const NormInput& input, int group_count)
+      : samples(input.x.shape()[0]),
+        positions(input.x.shape()[1] * input.x.shape()[2]),
+        channels(input.channels()),
+        x_channels(input.x.shape()[3]),
         group_size(channels / group_count),
-        groups(group_count),
-        groups_per_piece(std::clamp<int64_t>(kChannels / group_size, 1, group_count)),
-        per_sample((groups + groups_per_piece - 1) / groups_per_piece) {}
+        groups(group_count) {
+    // Wide rows are read fastest, but few samples must feed all threads, too. Rows are whole
+    // vectors if a few groups make them.
+    constexpr int64_t kVector = 16;
+    const int64_t most = std::max<int64_t>(1, (samples < 8 ? 64 : 128) / group_size);
+    const int64_t step = kVector / std::gcd(kVector, group_size);
+    groups_per_piece = std::min(groups, most < step ? most : most / step * step);
+  }
 
-  // body(n, first channel, channel count)
-  template <class Body>
-  void run(int64_t samples, Body body) const {
-    parallel_for(samples * per_sample, [&](int64_t piece) {
-      const int64_t first = piece % per_sample * groups_per_piece;
-      const int64_t count = std::min(groups_per_piece, groups - first);
-      body(piece / per_sample, first * group_size, count * group_size);
+  // body(piece, scratch): `elements` A of scratch for every channel
+  template <class A, class Body>
+  void run(int64_t elements, Body body) const {
+    const int64_t per_sample = (groups + groups_per_piece - 1) / groups_per_piece;
+    const int64_t scratch_size = elements * groups_per_piece * group_size;
+    parallel_for_scratch<A>(samples * per_sample, scratch_size, [&](int64_t i, A* scratch) {
+      const int64_t group = i % per_sample * groups_per_piece;
+      const int64_t count = std::min(groups_per_piece, groups - group);
+      body(Piece{i / per_sample, group * group_size, count * group_size}, scratch);
     });
+  }
+
+  template <class Body>
+  void for_each_part(const Piece& piece, Body body) const {
+    const int64_t in_x = std::clamp<int64_t>(x_channels - piece.channel, 0, piece.width);
+    const int64_t seam = piece.channel + in_x;
+    if (in_x > 0) body(Part{false, piece.channel, in_x, 0, piece.channel});
+    if (in_x < piece.width) body(Part{true, seam, piece.width - in_x, in_x, seam - x_channels});
   }
 };
 
-// Multipliers (0 or 1 / (1 - rate)) for channels [c0, c0 + width) of one position after another.
-// The stream is addressed by position * channels + channel, so blocks are cut where a position
-// ends.
+// Which elements of a sample are kept: as many draws as one row of a piece has columns.
 class DropoutMask {
  public:
-  DropoutMask(const GroupNormOptions& options, int64_t n)
-      : seed_(options.stream.seed), threshold_(dropout_threshold(options.dropout)) {
+  DropoutMask(const GroupNormOptions& options, const Piece& piece)
+      : seed_(options.stream.seed),
+        bits_((piece.width + 3 + kPhiloxBlock - 1) / kPhiloxBlock * kPhiloxBlock) {
     const int64_t* counter = options.stream.counter.data<int64_t>();
     id_ = {options.stream.site, static_cast<uint32_t>(counter[0]),
-           static_cast<uint32_t>(counter[1] + n)};
+           static_cast<uint32_t>(counter[1] + piece.n)};
   }
 
-  template <class T>
-  void fill(int64_t element, int64_t width, T keep, T* mask) const {
-    uint32_t bits[kPhiloxBlock];
-    int64_t done = 0;
-    while (done < width) {
-      const int64_t at = element + done, aligned = at / 4 * 4, skip = at - aligned;
-      const int64_t count = std::min(width - done, kPhiloxBlock - skip);
-      philox_block(seed_, id_, static_cast<uint32_t>(aligned), bits);
-      for (int64_t i = 0; i < count; ++i)
-        mask[done + i] = bits[skip + i] >= threshold_ ? keep : T(0);
-      done += count;
-    }
+  // The draws of elements element .. element + width - 1 of the sample.
+  const uint32_t* draw(int64_t element, int64_t width) {
+    const int64_t skip = element % 4;
+    for (int64_t i = 0; i < skip + width; i += kPhiloxBlock)
+      philox_block(seed_, id_, static_cast<uint32_t>(element - skip + i), &bits_[i]);
+    return &bits_[skip];
   }
 
  private:
   uint64_t seed_;
-  uint32_t threshold_;
   DrawId id_{};
+  std::vector<uint32_t> bits_;
 };
 
-// Calls body(std::bool_constant<silu>, std::bool_constant<dropout>): the inner loops have no
-// branch.
+// Not `kept ? keep * u : 0`: a product that might trap is not computed for nothing, and the loop
+// would not be vectorised.
+template <class A>
+A keep_if(bool kept, A value) {
+  return kept ? value : A(0);
+}
+
+// Count, mean and sum of squared deviations per channel. Each block of positions is summed as
+// x - shift, where the shift is its first row: however far the values lie from zero, the sum of
+// squares is at most kBlock + 1 times the block's deviations. Blocks are merged in double
+// (Chan, Golub & LeVeque 1979).
+template <class T>
+void channel_moments(const Rows<T>& x, int64_t width, int64_t positions, double* mean, double* m2) {
+  using A = Accumulator<T>;
+  std::vector<A> buffer(3 * width);
+  A *shift = buffer.data(), *sum = shift + width, *squares = sum + width;
+  for (int64_t begin = 0; begin < positions; begin += kBlock) {
+    const int64_t end = std::min(positions, begin + kBlock);
+    const T* first = x[begin];
+    for (int64_t c = 0; c < width; ++c) shift[c] = first[c];
+    std::fill_n(sum, 2 * width, A(0));
+    const auto add_rows = [&](int64_t p, auto rows) {
+      const T* __restrict in = x[p];
+      const int64_t stride = x.stride;
+      DDPM_NO_ALIAS
+      for (int64_t c = 0; c < width; ++c) {
+        A total = sum[c], total_squares = squares[c];
+        for (int i = 0; i < rows(); ++i) {
+          const A d = static_cast<A>(in[i * stride + c]) - shift[c];
+          total += d;
+          total_squares += d * d;
+        }
+        sum[c] = total;
+        squares[c] = total_squares;
+      }
+    };
+    constexpr int kRows = 8;  // at a time: fewer passes over the sums
+    int64_t p = begin;
+    for (; p + kRows <= end; p += kRows) add_rows(p, std::integral_constant<int, kRows>{});
+    for (; p < end; ++p) add_rows(p, std::integral_constant<int, 1>{});
+
+    const double count = static_cast<double>(end - begin);
+    const double share = count / static_cast<double>(end), before = static_cast<double>(begin);
+    DDPM_NO_ALIAS
+    for (int64_t c = 0; c < width; ++c) {
+      const double offset = static_cast<double>(sum[c]) / count;
+      const double delta = static_cast<double>(shift[c]) + offset - mean[c];
+      mean[c] += delta * share;
+      m2[c] += static_cast<double>(squares[c]) - static_cast<double>(sum[c]) * offset +
+               delta * delta * before * share;
+    }
+  }
+}
+
+// What a pass needs per channel of a piece: u = (x - mean) * scale + beta, scale = gamma * rstd.
+template <class A>
+struct Norm {
+  std::vector<A> mean, scale, beta;
+
+  Norm(const Tensor& gamma, const Tensor& shift, const GroupNormStatistics& statistics,
+       const Piece& piece)
+      : mean(piece.width), scale(piece.width), beta(piece.width) {
+    const int64_t groups = statistics.mean.shape()[1], group_size = gamma.numel() / groups;
+    for (int64_t c = 0; c < piece.width; ++c) {
+      const int64_t channel = piece.channel + c;
+      const int64_t group = piece.n * groups + channel / group_size;
+      mean[c] = statistics.mean.data<A>()[group];
+      scale[c] = gamma.data<A>()[channel] * statistics.rstd.data<A>()[group];
+      beta[c] = shift.data<A>()[channel];
+    }
+  }
+};
+
+// body(std::bool_constant<silu>, std::bool_constant<dropout>): the inner loops have no branch.
 template <class Body>
 void with_options(const GroupNormOptions& options, Body body) {
-  const bool dropout = options.dropout > 0;
-  if (options.silu && dropout) return body(std::true_type{}, std::true_type{});
-  if (options.silu) return body(std::true_type{}, std::false_type{});
-  if (dropout) return body(std::false_type{}, std::true_type{});
-  body(std::false_type{}, std::false_type{});
+  const auto with_silu = [&](auto silu) {
+    if (options.dropout > 0) return body(silu, std::true_type{});
+    body(silu, std::false_type{});
+  };
+  if (options.silu) return with_silu(std::true_type{});
+  with_silu(std::false_type{});
+}
+
+// mean and rstd of the groups of a piece
+template <class T>
+void piece_statistics(const Pieces& pieces, const NormInput& input, const Piece& piece,
+                      double epsilon, GroupNormStatistics& statistics) {
+  using A = Accumulator<T>;
+  std::vector<double> moments(2 * piece.width);
+  double *channel_mean = moments.data(), *channel_m2 = channel_mean + piece.width;
+  pieces.for_each_part(piece, [&](const Part& part) {
+    channel_moments(Rows<T>(part.of(input), piece.n, part.place), part.width, pieces.positions,
+                    channel_mean + part.offset, channel_m2 + part.offset);
+  });
+  const int64_t size = pieces.group_size;
+  const double positions = static_cast<double>(pieces.positions);
+  for (int64_t c = 0; c < piece.width; c += size) {
+    const double *means = channel_mean + c, *deviations = channel_m2 + c;
+    const double mean = std::accumulate(means, means + size, 0.0) / static_cast<double>(size);
+    double m2 = 0;
+    for (int64_t i = 0; i < size; ++i)
+      m2 += deviations[i] + positions * (means[i] - mean) * (means[i] - mean);
+    const int64_t group = piece.n * pieces.groups + (piece.channel + c) / size;
+    const double variance = m2 / (positions * static_cast<double>(size));
+    statistics.mean.data<A>()[group] = static_cast<A>(mean);
+    statistics.rstd.data<A>()[group] = static_cast<A>(1 / std::sqrt(variance + epsilon));
+  }
+}
+
+template <class T, bool kSilu, bool kDropout>
+void forward(const NormInput& input, const Tensor& gamma, const Tensor& beta,
+             const GroupNormOptions& options, GroupNormStatistics& statistics, Tensor& y) {
+  using A = Accumulator<T>;
+  const A keep = static_cast<A>(1 / (1 - options.dropout));
+  const uint32_t threshold = dropout_threshold(options.dropout);
+  const Pieces pieces(input, options.groups);
+  pieces.run<A>(0, [&](const Piece& piece, A*) {
+    piece_statistics<T>(pieces, input, piece, options.epsilon, statistics);
+    const Norm<A> norm(gamma, beta, statistics, piece);
+    std::optional<DropoutMask> mask;
+    if constexpr (kDropout) mask.emplace(options, piece);
+    pieces.for_each_part(piece, [&](const Part& part) {
+      const A *mean = &norm.mean[part.offset], *scale = &norm.scale[part.offset];
+      const A* shift = &norm.beta[part.offset];
+      const Rows<T> in(part.of(input), piece.n, part.place), out(y, piece.n, part.channel);
+      for (int64_t p = 0; p < pieces.positions; ++p) {
+        const T* __restrict from = in[p];
+        T* __restrict to = out[p];
+        [[maybe_unused]] const uint32_t* bits = nullptr;
+        if constexpr (kDropout) bits = mask->draw(p * pieces.channels + part.channel, part.width);
+        DDPM_NO_ALIAS
+        for (int64_t c = 0; c < part.width; ++c) {
+          A u = (static_cast<A>(from[c]) - mean[c]) * scale[c] + shift[c];
+          if constexpr (kSilu) u = math::Silu{}(u);
+          if constexpr (kDropout) u = keep_if(bits[c] >= threshold, keep * u);
+          to[c] = static_cast<T>(u);
+        }
+      }
+    });
+  });
+}
+
+// dx = rstd (gamma du - mean_g(gamma du) - xhat mean_g(gamma du xhat)), where du is the gradient by
+// u; the sums over positions of du and du xhat go to dbeta and dgamma (N, C). Between its sums and
+// dx, du is kept, in dx where that is wide enough: silu and the mask would take longer once more.
+template <class T, bool kSilu, bool kDropout>
+void backward(const NormInput& input, const Tensor& gamma, const Tensor& beta,
+              const GroupNormStatistics& statistics, const GroupNormOptions& options,
+              const Tensor& dy, NormInput& dinput, Tensor& dgamma, Tensor& dbeta) {
+  using A = Accumulator<T>;
+  constexpr bool kInPlace = std::is_same_v<T, A>;
+  const A keep = static_cast<A>(1 / (1 - options.dropout));
+  const uint32_t threshold = dropout_threshold(options.dropout);
+  const Pieces pieces(input, options.groups);
+  const int64_t positions = pieces.positions, size = pieces.group_size;
+  pieces.run<A>(kInPlace ? 0 : positions, [&](const Piece& piece, A* scratch) {
+    const auto du_rows = [&](const Part& part) -> Rows<A> {
+      if constexpr (kInPlace)
+        return {part.of(dinput), piece.n, part.place};
+      else
+        return {scratch + part.offset, piece.width};
+    };
+    const Norm<A> norm(gamma, beta, statistics, piece);
+    std::optional<DropoutMask> mask;
+    if constexpr (kDropout) mask.emplace(options, piece);
+    std::vector<A> sums(2 * piece.width);
+    std::vector<double> totals(2 * piece.width);
+    double *total_du = totals.data(), *total_du_d = total_du + piece.width;  // d = x - mean
+    pieces.for_each_part(piece, [&](const Part& part) {
+      const A *mean = &norm.mean[part.offset], *scale = &norm.scale[part.offset];
+      const A* shift = &norm.beta[part.offset];
+      A *sum_du = sums.data(), *sum_du_d = sum_du + part.width;
+      const Rows<T> in(part.of(input), piece.n, part.place), dout(dy, piece.n, part.channel);
+      const Rows<A> du_out = du_rows(part);
+      for (int64_t begin = 0; begin < positions; begin += kBlock) {
+        std::fill(sums.begin(), sums.end(), A(0));
+        for (int64_t p = begin; p < std::min(positions, begin + kBlock); ++p) {
+          const T* __restrict from = in[p], * __restrict grad = dout[p];
+          A* __restrict to = du_out[p];
+          [[maybe_unused]] const uint32_t* bits = nullptr;
+          if constexpr (kDropout) bits = mask->draw(p * pieces.channels + part.channel, part.width);
+          DDPM_NO_ALIAS
+          for (int64_t c = 0; c < part.width; ++c) {
+            const A d = static_cast<A>(from[c]) - mean[c];
+            A du = static_cast<A>(grad[c]);
+            if constexpr (kDropout) du = keep_if(bits[c] >= threshold, keep * du);
+            if constexpr (kSilu) du = math::SiluGrad{}(d * scale[c] + shift[c], du);
+            to[c] = du;
+            sum_du[c] += du;
+            sum_du_d[c] += du * d;
+          }
+        }
+        for (int64_t c = 0; c < part.width; ++c) {
+          total_du[part.offset + c] += static_cast<double>(sum_du[c]);
+          total_du_d[part.offset + c] += static_cast<double>(sum_du_d[c]);
+        }
+      }
+    });
+
+    A *constant = sums.data(),
+      *slope = constant + piece.width;  // dx = scale du + slope d + constant
+    for (int64_t first = 0; first < piece.width; first += size) {
+      const int64_t group = piece.n * pieces.groups + (piece.channel + first) / size;
+      const double rstd = static_cast<double>(statistics.rstd.data<A>()[group]);
+      double group_du = 0, group_du_d = 0;
+      for (int64_t c = first; c < first + size; ++c) {
+        const int64_t channel = piece.channel + c, out = piece.n * pieces.channels + channel;
+        const double gain = static_cast<double>(gamma.data<A>()[channel]);
+        group_du += gain * total_du[c];
+        group_du_d += gain * total_du_d[c];
+        dbeta.data<A>()[out] = static_cast<A>(total_du[c]);
+        dgamma.data<A>()[out] = static_cast<A>(rstd * total_du_d[c]);
+      }
+      const double factor = -rstd / static_cast<double>(positions * size);
+      std::fill_n(constant + first, size, static_cast<A>(factor * group_du));
+      std::fill_n(slope + first, size, static_cast<A>(factor * rstd * rstd * group_du_d));
+    }
+    pieces.for_each_part(piece, [&](const Part& part) {
+      const A *mean = &norm.mean[part.offset], *scale = &norm.scale[part.offset];
+      const A *add = constant + part.offset, *factor = slope + part.offset;
+      const Rows<T> in(part.of(input), piece.n, part.place);
+      const Rows<T> out(part.of(dinput), piece.n, part.place);
+      const Rows<A> du_in = du_rows(part);
+      for (int64_t p = 0; p < positions; ++p) {
+        const T* __restrict from = in[p];
+        const A* du = du_in[p];
+        T* to = out[p];
+        DDPM_NO_ALIAS
+        for (int64_t c = 0; c < part.width; ++c) {
+          const A d = static_cast<A>(from[c]) - mean[c];
+          to[c] = static_cast<T>(scale[c] * du[c] + (factor[c] * d + add[c]));
+        }
+      }
+    });
+  });
 }
 
 }  // namespace
 
-void group_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+void group_norm_forward(const NormInput& input, const Tensor& gamma, const Tensor& beta,
                         const GroupNormOptions& options, GroupNormStatistics& statistics,
                         Tensor& y) {
-  const Pieces pieces(x, options.groups);
-  const int64_t positions = pieces.positions, channels = pieces.channels;
-  const int64_t group_size = pieces.group_size;
-  const auto body = [&]<class T>(T, auto silu, auto dropout) {
-    const T keep = static_cast<T>(1 / (1 - options.dropout));
-    pieces.run(x.shape()[0], [&](int64_t n, int64_t c0, int64_t width) {
-      const T* __restrict in = x.data<T>() + n * positions * channels + c0;
-      T* __restrict out = y.data<T>() + n * positions * channels + c0;
-      const int64_t g0 = n * pieces.groups + c0 / group_size;
-      std::vector<T> sums(4 * width);
-      T *sum = sums.data(), *shift = sum + width, *scale = shift + width, *mask = scale + width;
-      // Two passes, mean first: E[x^2] - E[x]^2 would cancel.
-      const double count = static_cast<double>(positions * group_size);
-      const auto group_total = [&](int64_t c) {
-        double total = 0;
-        for (int64_t i = c; i < c + group_size; ++i) total += static_cast<double>(sum[i]);
-        return total;
-      };
-      for (int64_t p = 0; p < positions; ++p) DDPM_NO_ALIAS
-      for (int64_t c = 0; c < width; ++c) sum[c] += in[p * channels + c];
-      for (int64_t c = 0; c < width; c += group_size) {
-        const T mean = static_cast<T>(group_total(c) / count);
-        statistics.mean.data<T>()[g0 + c / group_size] = mean;
-        std::fill_n(shift + c, group_size, mean);
-      }
-      std::fill_n(sum, width, T(0));
-      for (int64_t p = 0; p < positions; ++p) DDPM_NO_ALIAS
-      for (int64_t c = 0; c < width; ++c) {
-        const T centred = in[p * channels + c] - shift[c];
-        sum[c] += centred * centred;
-      }
-      for (int64_t c = 0; c < width; c += group_size) {
-        const T rstd = static_cast<T>(1 / std::sqrt(group_total(c) / count + options.epsilon));
-        statistics.rstd.data<T>()[g0 + c / group_size] = rstd;
-        for (int64_t i = c; i < c + group_size; ++i) {
-          scale[i] = gamma.data<T>()[c0 + i] * rstd;
-          shift[i] = beta.data<T>()[c0 + i] - shift[i] * scale[i];
-        }
-      }
-      [[maybe_unused]] const auto draw = [&](int64_t p) {
-        DropoutMask(options, n).fill(p * channels + c0, width, keep, mask);
-      };
-      for (int64_t p = 0; p < positions; ++p) {
-        if constexpr (dropout) draw(p);
-        DDPM_NO_ALIAS
-        for (int64_t c = 0; c < width; ++c) {
-          T u = in[p * channels + c] * scale[c] + shift[c];
-          if constexpr (silu) u = math::Silu{}(u);
-          if constexpr (dropout) u *= mask[c];
-          out[p * channels + c] = u;
-        }
-      }
+  DDPM_NETWORK_FLOATS(y.dtype(), T, {
+    with_options(options, [&](auto silu, auto dropout) {
+      forward<T, silu(), dropout()>(input, gamma, beta, options, statistics, y);
     });
-  };
-  DDPM_FLOATS(x.dtype(), T, {
-    with_options(options, [&](auto silu, auto dropout) { body(T{}, silu, dropout); });
   });
 }
 
-void group_norm_backward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+void group_norm_backward(const NormInput& input, const Tensor& gamma, const Tensor& beta,
                          const GroupNormStatistics& statistics, const GroupNormOptions& options,
-                         const Tensor& dy, Tensor& dx, Tensor& dgamma, Tensor& dbeta) {
-  const Pieces pieces(x, options.groups);
-  const int64_t samples = x.shape()[0], positions = pieces.positions, channels = pieces.channels;
-  const int64_t group_size = pieces.group_size;
-  // Per-sample parts of dgamma and dbeta, summed over the samples in order at the end.
-  Tensor dgamma_parts = Tensor::empty({samples, channels}, x.dtype(), x.device());
-  Tensor dbeta_parts = Tensor::empty({samples, channels}, x.dtype(), x.device());
-  const auto body = [&]<class T>(T, auto silu, auto dropout) {
-    const T keep = static_cast<T>(1 / (1 - options.dropout));
-    pieces.run(samples, [&](int64_t n, int64_t c0, int64_t width) {
-      const int64_t offset = n * positions * channels + c0;
-      const T* __restrict in = x.data<T>() + offset;
-      const T* __restrict dout = dy.data<T>() + offset;
-      T* __restrict din = dx.data<T>() + offset;
-      const int64_t g0 = n * pieces.groups + c0 / group_size;
-      const T* mean = statistics.mean.data<T>() + g0;
-      const T* rstd = statistics.rstd.data<T>() + g0;
-      std::vector<T> buffer(7 * width);
-      std::array<T*, 7> part;
-      for (size_t i = 0; i < part.size(); ++i) part[i] = buffer.data() + i * width;
-      auto [sum_du, sum_du_xhat, inverse, centre, gain, bias, mask] = part;  // per channel
-      for (int64_t c = 0; c < width; ++c) {
-        inverse[c] = rstd[c / group_size];
-        centre[c] = -mean[c / group_size] * inverse[c];  // xhat = x * inverse + centre
-        gain[c] = gamma.data<T>()[c0 + c];
-        bias[c] = beta.data<T>()[c0 + c];
-      }
-      [[maybe_unused]] const auto draw = [&](int64_t p) {
-        DropoutMask(options, n).fill(p * channels + c0, width, keep, mask);
-      };
-      // Pass 1: du, the gradient before silu and dropout, goes to dx; its sums are kept.
-      for (int64_t p = 0; p < positions; ++p) {
-        if constexpr (dropout) draw(p);
-        DDPM_NO_ALIAS
-        for (int64_t c = 0; c < width; ++c) {
-          const T xhat = in[p * channels + c] * inverse[c] + centre[c];
-          T du = dout[p * channels + c];
-          if constexpr (dropout) du *= mask[c];
-          if constexpr (silu) du = math::SiluGrad{}(gain[c] * xhat + bias[c], du);
-          din[p * channels + c] = du;
-          sum_du[c] += du;
-          sum_du_xhat[c] += du * xhat;
-        }
-      }
-      std::copy_n(sum_du_xhat, width, dgamma_parts.data<T>() + n * channels + c0);
-      std::copy_n(sum_du, width, dbeta_parts.data<T>() + n * channels + c0);
-      // Pass 2: dx = rstd (gamma du - mean_g(gamma du) - xhat mean_g(gamma du xhat))
-      const double count = static_cast<double>(positions * group_size);
-      for (int64_t c = 0; c < width; c += group_size) {
-        double total = 0, total_xhat = 0;
-        for (int64_t i = c; i < c + group_size; ++i) {
-          total += static_cast<double>(gain[i]) * static_cast<double>(sum_du[i]);
-          total_xhat += static_cast<double>(gain[i]) * static_cast<double>(sum_du_xhat[i]);
-        }
-        std::fill_n(sum_du + c, group_size, static_cast<T>(total / count));
-        std::fill_n(sum_du_xhat + c, group_size, static_cast<T>(total_xhat / count));
-      }
-      for (int64_t p = 0; p < positions; ++p) DDPM_NO_ALIAS
-      for (int64_t c = 0; c < width; ++c) {
-        const T xhat = in[p * channels + c] * inverse[c] + centre[c];
-        T& d = din[p * channels + c];
-        d = inverse[c] * (gain[c] * d - sum_du[c] - xhat * sum_du_xhat[c]);
-      }
+                         const Tensor& dy, NormInput& dinput, Tensor& dgamma, Tensor& dbeta) {
+  // Per sample, summed over the samples in order at the end.
+  const Shape parts{dy.shape()[0], dy.shape()[3]};
+  Tensor dgamma_parts = Tensor::empty(parts, dgamma.dtype(), dy.device());
+  Tensor dbeta_parts = Tensor::empty(parts, dbeta.dtype(), dy.device());
+  DDPM_NETWORK_FLOATS(dy.dtype(), T, {
+    with_options(options, [&](auto silu, auto dropout) {
+      backward<T, silu(), dropout()>(input, gamma, beta, statistics, options, dy, dinput,
+                                     dgamma_parts, dbeta_parts);
     });
-  };
-  DDPM_FLOATS(x.dtype(), T, {
-    with_options(options, [&](auto silu, auto dropout) { body(T{}, silu, dropout); });
   });
-  column_sum(dgamma_parts, channels, dgamma);
-  column_sum(dbeta_parts, channels, dbeta);
+  column_sum(dgamma_parts, parts[1], dgamma);
+  column_sum(dbeta_parts, parts[1], dbeta);
 }
 
 }  // namespace cpu

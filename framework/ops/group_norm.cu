@@ -1,363 +1,425 @@
 // CUDA kernels of group normalisation. A group's statistics need all positions of its sample, so
-// that a pass is three launches: sums per channel and chunk of positions, in all blocks; their
-// totals per group, one block per sample; and the elements themselves, in all blocks again. What
-// follows the normalisation is not kept but computed a second time: backward reads x and dy twice
-// and writes dx once.
+// that a pass has three steps: sums per channel and chunk of positions, their totals per group, and
+// the elements themselves. On large maps each is a launch, with all blocks in the first and third
+// and one block per sample in the second; on small ones a block takes whole groups through all
+// three and finds the elements in the L1 cache the second time. What follows the normalisation is
+// not kept but computed a second time: backward reads x and dy twice and writes dx once.
 #include <cmath>
+#include <numeric>
+#include <optional>
 
-#include "framework/cuda/channel_tiles.cuh"
-#include "framework/ops/group_norm.h"
+#include "framework/ops/group_norm.cuh"
 #include "framework/ops/scalar_math.h"
-#include "framework/random/philox_block.h"
 
 namespace ddpm::cuda {
 namespace {
 
-// Count, mean and sum of squared deviations of some elements; (0, 0, 0) of none.
-template <class T>
+// Count, mean and sum of squared deviations of some elements.
+template <class A>
 struct Moments {
-  T count, mean, m2;
-
-  // Chan, Golub & LeVeque 1979
-  __device__ void merge(const Moments& other) {
-    const T total = count + other.count, delta = other.mean - mean;
-    const T share = other.count / total;
-    m2 += other.m2 + delta * delta * count * share;
-    mean += delta * share;
-    count = total;
-  }
+  A count, mean, m2;
 };
 
-// y = dropout(silu(u)), both optional. The mask of an element is drawn as on the CPU, by its place
-// in the sample.
-template <class T>
-struct Tail {
-  bool silu;
-  uint32_t threshold, site;
-  T keep;  // 1 / (1 - rate)
-  uint64_t seed;
-  const int64_t* counter;  // null: no dropout
-
-  explicit Tail(const GroupNormOptions& options)
-      : silu(options.silu),
-        threshold(dropout_threshold(options.dropout)),
-        site(options.stream.site),
-        keep(static_cast<T>(1 / (1 - options.dropout))),
-        seed(options.stream.seed),
-        counter(options.dropout > 0 ? options.stream.counter.data<int64_t>() : nullptr) {}
-
-  __device__ DrawId draw_id(int64_t sample) const {
-    if (!counter) return {};
-    return {site, static_cast<uint32_t>(counter[0]), static_cast<uint32_t>(counter[1] + sample)};
+// Those of the union of set(0) .. set(sets - 1): the deviations within the sets and between them.
+template <class A, class Set>
+__device__ Moments<A> merge(int sets, Set set) {
+  const A shift = set(0).mean;
+  A count = 0, offset = 0, m2 = 0;
+  for (int i = 0; i < sets; ++i) {
+    const Moments<A> s = set(i);
+    count += s.count;
+    offset += s.count * (s.mean - shift);
   }
-
-  // values *= 0 or keep, for elements element .. element + kWidth - 1 of the sample.
-  template <int kWidth>
-  __device__ void drop(DrawId id, uint32_t element, Packed<T, kWidth>& values) const {
-    if (!counter) return;
-    Bits4 bits{};
-#pragma unroll
-    for (int k = 0; k < kWidth; ++k) {
-      // Packs start at multiples of their width: no pack has parts of two quads.
-      const uint32_t word = kWidth % 4 == 0 ? k % 4 : (element + k) % 4;
-      if (k % 4 == 0) bits = philox(seed, id, (element + k) / 4);
-      const uint32_t drawn = word == 0   ? bits.v[0]
-                             : word == 1 ? bits.v[1]
-                             : word == 2 ? bits.v[2]
-                                         : bits.v[3];
-      values.v[k] = drawn >= threshold ? keep * values.v[k] : T(0);
-    }
+  const A mean = shift + offset / count;
+  for (int i = 0; i < sets; ++i) {
+    const Moments<A> s = set(i);
+    m2 += s.m2 + s.count * (s.mean - mean) * (s.mean - mean);
   }
-};
+  return {count, mean, m2};
+}
 
-// Where a kernel finds what normalises an element.
-template <class T>
-struct NormPointers {
-  const T *gamma, *beta;  // (C)
-  const T *mean, *rstd;   // (N, groups)
-  int groups;
-
-  NormPointers(const Tensor& gain, const Tensor& bias, const GroupNormStatistics& statistics)
-      : gamma(gain.data<T>()),
-        beta(bias.data<T>()),
-        mean(statistics.mean.data<T>()),
-        rstd(statistics.rstd.data<T>()),
-        groups(static_cast<int>(statistics.mean.shape()[1])) {}
-};
-
-// The part of it that a thread needs: xhat = (x - mean) * rstd, u = gamma * xhat + beta.
-template <class T, int kWidth>
-struct Norm {
-  Packed<T, kWidth> gamma{}, beta{}, mean{}, rstd{};
-
-  __device__ Norm(const NormPointers<T>& from, const ChannelTiles& tiles, const ChannelTile& tile) {
-    if (tile.begin >= tile.end) return;
-    const int group_size = tiles.channels / from.groups;
-    gamma = load_packed<T, kWidth>(from.gamma + tile.channel);
-    beta = load_packed<T, kWidth>(from.beta + tile.channel);
-#pragma unroll
-    for (int k = 0; k < kWidth; ++k) {
-      const int64_t group = tile.sample * from.groups + (tile.channel + k) / group_size;
-      mean.v[k] = from.mean[group];
-      rstd.v[k] = from.rstd[group];
-    }
-  }
-};
-
-// mean and m2 (N, chunks, C) of every channel over a chunk of positions. Sums run over x - shift,
-// where the shift is the chunk's first element: however far the values lie from zero, the sum of
-// squares is at most count + 1 times m2, and its digits are not lost.
-template <class T, int kWidth>
-__global__ void group_norm_moments_kernel(ChannelTiles tiles, const T* __restrict__ x,
-                                          T* __restrict__ mean, T* __restrict__ m2) {
-  const ChannelTile tile(tiles, kWidth);
-  const T* in = x + tile.offset;
-  Packed<T, kWidth> shift{};
-  if (tile.begin < tile.end)
-    shift = load_packed<T, kWidth>(in + int64_t{tile.first} * tiles.channels);
-  T sums[2][kWidth] = {};
+// Step 1 of forward: mean and m2 (N, chunks, C) of every channel over a chunk of positions. Sums
+// run over x - shift, where the shift is the chunk's first element: however far the values lie from
+// zero, the sum of squares is at most count + 1 times m2, and its digits are not lost.
+template <int kWidth, class T, class A>
+__device__ void sum_moments(const ChannelTiles& tiles, const ChannelTile& tile, int x_channels,
+                            const T* x, const T* skip, A* mean, A* m2) {
+  const auto column = [&](int channel) {
+    return Column<const T>(tiles, x, skip, x_channels, tile.sample, channel);
+  };
+  const Column<const T> in = column(tile.channel);
+  A shift[kWidth] = {}, sums[2][kWidth] = {};
+  if (tile.begin < tile.end) load_values<T, kWidth>(in[tile.first], shift);
 #pragma unroll 4
   for (int p = tile.begin; p < tile.end; p += tiles.rows) {
-    const auto values = load_packed<T, kWidth>(in + int64_t{p} * tiles.channels);
+    A values[kWidth];
+    load_values<T, kWidth>(in[p], values);
 #pragma unroll
     for (int k = 0; k < kWidth; ++k) {
-      const T d = values.v[k] - shift.v[k];
+      const A d = values[k] - shift[k];
       sums[0][k] += d;
       sums[1][k] += d * d;
     }
   }
-  sum_block_rows(tiles, sums, [&](int channel, const T(&totals)[2]) {
-    const T count = static_cast<T>(tile.end - tile.first), offset = totals[0] / count;
-    const int64_t first = (tile.sample * tiles.positions + tile.first) * tiles.channels;
+  sum_block_rows(tiles, sums, [&](int channel, const A(&totals)[2]) {
+    const A count = static_cast<A>(tile.last - tile.first), offset = totals[0] / count;
     const int64_t out = int64_t{blockIdx.x} * tiles.channels + channel;
-    mean[out] = x[first + channel] + offset;
-    const T deviations = totals[1] - totals[0] * offset;
-    m2[out] = deviations < T(0) ? T(0) : deviations;  // rounding; NaN stays
+    mean[out] = static_cast<A>(*column(channel)[tile.first]) + offset;
+    const A deviations = totals[1] - totals[0] * offset;
+    m2[out] = deviations < A(0) ? A(0) : deviations;  // rounding; NaN stays
   });
 }
 
-// mean and rstd (N, groups): one block merges the chunks of each channel of a sample, in order,
-// into the place of the first chunk, and then the channels of each group.
-template <class T>
-__global__ void group_norm_statistics_kernel(ChannelTiles tiles, int groups, T epsilon,
-                                             T* channel_mean, T* channel_m2, T* mean, T* rstd) {
-  const int channels = tiles.channels, group_size = channels / groups;
-  const int64_t sample = blockIdx.x;
-  channel_mean += sample * tiles.chunks * channels;
-  channel_m2 += sample * tiles.chunks * channels;
-  for (int c = static_cast<int>(threadIdx.x); c < channels; c += kThreads) {
-    Moments<T> total{};
-    for (int i = 0; i < tiles.chunks; ++i)
-      total.merge({static_cast<T>(tiles.chunk_size(i)), channel_mean[i * channels + c],
-                   channel_m2[i * channels + c]});
-    channel_mean[c] = total.mean;
-    channel_m2[c] = total.m2;
+// Step 2: the chunks of each channel are merged in order, into the place of the first, and then the
+// channels of each group.
+template <class T, class A>
+__device__ void merge_moments(const ChannelTiles& tiles, const NormPointers<T>& norm,
+                              const GroupRange& range, A epsilon, A* channel_mean, A* channel_m2) {
+  const int group_size = tiles.channels / norm.groups;
+  channel_mean += range.sample * tiles.chunks * tiles.channels;
+  channel_m2 += range.sample * tiles.chunks * tiles.channels;
+  if (tiles.chunks > 1) {
+    for (int c = thread_of_block(); c < tiles.channels; c += threads_of_block()) {
+      const auto total = merge<A>(tiles.chunks, [&](int i) {
+        const int at = i * tiles.channels + c;
+        return Moments<A>{static_cast<A>(tiles.chunk_size(i)), channel_mean[at], channel_m2[at]};
+      });
+      channel_mean[c] = total.mean;
+      channel_m2[c] = total.m2;
+    }
+    __syncthreads();
   }
-  __syncthreads();
-  for (int g = static_cast<int>(threadIdx.x); g < groups; g += kThreads) {
-    Moments<T> total{};
-    for (int c = g * group_size; c < (g + 1) * group_size; ++c)
-      total.merge({static_cast<T>(tiles.positions), channel_mean[c], channel_m2[c]});
-    mean[sample * groups + g] = total.mean;
-    rstd[sample * groups + g] = T(1) / std::sqrt(total.m2 / total.count + epsilon);
+  for (int g = range.first + thread_of_block(); g < range.last; g += threads_of_block()) {
+    const auto total = merge<A>(group_size, [&](int i) {
+      const int c = g * group_size + i;
+      return Moments<A>{static_cast<A>(tiles.positions), channel_mean[c], channel_m2[c]};
+    });
+    norm.mean[range.sample * norm.groups + g] = total.mean;
+    norm.rstd[range.sample * norm.groups + g] = A(1) / std::sqrt(total.m2 / total.count + epsilon);
   }
 }
 
-template <class T, int kWidth>
-__global__ void group_norm_forward_kernel(ChannelTiles tiles, NormPointers<T> pointers,
-                                          Tail<T> tail, const T* __restrict__ x,
-                                          T* __restrict__ y) {
-  const ChannelTile tile(tiles, kWidth);
-  const Norm<T, kWidth> norm(pointers, tiles, tile);
+// Step 3
+template <int kWidth, class T, class A>
+__device__ void normalize(const ChannelTiles& tiles, const ChannelTile& tile,
+                          const NormPointers<T>& pointers, const Tail<A>& tail, const T* x,
+                          const T* skip, T* y) {
+  const Column<const T> in(tiles, x, skip, pointers.x_channels, tile.sample, tile.channel);
+  const Norm<A, kWidth> norm(pointers, tiles, tile);
   const DrawId id = tail.draw_id(tile.sample);
 #pragma unroll 2
   for (int p = tile.begin; p < tile.end; p += tiles.rows) {
     const int64_t place = int64_t{p} * tiles.channels;
-    auto values = load_packed<T, kWidth>(x + tile.offset + place);
+    A values[kWidth];
+    load_values<T, kWidth>(in[p], values);
 #pragma unroll
     for (int k = 0; k < kWidth; ++k) {
-      const T xhat = (values.v[k] - norm.mean.v[k]) * norm.rstd.v[k];
-      const T u = norm.gamma.v[k] * xhat + norm.beta.v[k];
-      values.v[k] = tail.silu ? math::Silu{}(u) : u;
+      const A u = norm.scale[k] * (values[k] - norm.mean[k]) + norm.beta[k];
+      values[k] = tail.silu ? math::Silu{}(u) : u;
     }
     tail.drop(id, static_cast<uint32_t>(place + tile.channel), values);
-    store_packed(y + tile.offset + place, values);
+    store_values<T, kWidth>(y + tile.offset + place, values);
   }
 }
 
-// du, the gradient by u, and xhat of one pack that comes in as dy and x.
-template <class T, int kWidth>
-__device__ void differentiate(const Norm<T, kWidth>& norm, const Tail<T>& tail, DrawId id,
-                              uint32_t element, Packed<T, kWidth>& dy, Packed<T, kWidth>& x) {
+template <int kWidth, class T, class A>
+__global__ void group_norm_moments_kernel(ChannelTiles tiles, int x_channels,
+                                          const T* __restrict__ x, const T* __restrict__ skip,
+                                          A* __restrict__ mean, A* __restrict__ m2) {
+  sum_moments<kWidth>(tiles, ChannelTile(tiles, kWidth), x_channels, x, skip, mean, m2);
+}
+template <class T, class A>
+__global__ void group_norm_statistics_kernel(ChannelTiles tiles, NormPointers<T> norm, A epsilon,
+                                             A* mean, A* m2) {
+  merge_moments(tiles, norm, GroupRange(tiles, norm.groups, tiles.channels), epsilon, mean, m2);
+}
+template <int kWidth, class T, class A>
+__global__ void group_norm_forward_kernel(ChannelTiles tiles, NormPointers<T> norm, Tail<A> tail,
+                                          const T* __restrict__ x, const T* __restrict__ skip,
+                                          T* __restrict__ y) {
+  normalize<kWidth>(tiles, ChannelTile(tiles, kWidth), norm, tail, x, skip, y);
+}
+// All three
+template <int kWidth, class T, class A>
+__global__ void group_norm_small_forward_kernel(ChannelTiles tiles, NormPointers<T> norm,
+                                                Tail<A> tail, A epsilon, const T* __restrict__ x,
+                                                const T* __restrict__ skip, A* mean, A* m2,
+                                                T* __restrict__ y) {
+  const ChannelTile tile(tiles, kWidth);
+  sum_moments<kWidth>(tiles, tile, norm.x_channels, x, skip, mean, m2);
+  __syncthreads();
+  merge_moments(tiles, norm, GroupRange(tiles, norm.groups, tiles.columns * kWidth), epsilon, mean,
+                m2);
+  __syncthreads();
+  normalize<kWidth>(tiles, tile, norm, tail, x, skip, y);
+}
+
+// du, the gradient by u, and x - mean of some neighbours that come in as dy and x.
+template <class A, int kWidth>
+__device__ void differentiate(const Norm<A, kWidth>& norm, const Tail<A>& tail, DrawId id,
+                              uint32_t element, A (&dy)[kWidth], A (&x)[kWidth]) {
   tail.drop(id, element, dy);
 #pragma unroll
   for (int k = 0; k < kWidth; ++k) {
-    x.v[k] = (x.v[k] - norm.mean.v[k]) * norm.rstd.v[k];
-    if (tail.silu) dy.v[k] = math::SiluGrad{}(norm.gamma.v[k] * x.v[k] + norm.beta.v[k], dy.v[k]);
+    x[k] -= norm.mean[k];
+    if (tail.silu) dy[k] = math::SiluGrad{}(norm.scale[k] * x[k] + norm.beta[k], dy[k]);
   }
 }
 
-// sum_du and sum_du_xhat (N, chunks, C): sums of du and of du * xhat over a chunk of positions.
-template <class T, int kWidth>
-__global__ void group_norm_backward_sums_kernel(ChannelTiles tiles, NormPointers<T> pointers,
-                                                Tail<T> tail, const T* __restrict__ x,
-                                                const T* __restrict__ dy, T* __restrict__ sum_du,
-                                                T* __restrict__ sum_du_xhat) {
-  const ChannelTile tile(tiles, kWidth);
-  const Norm<T, kWidth> norm(pointers, tiles, tile);
+// Step 1 of backward: sum_du and sum_du_xhat (N, chunks, C), sums of du and of du * xhat over a
+// chunk of positions.
+template <int kWidth, class T, class A>
+__device__ void sum_gradients(const ChannelTiles& tiles, const ChannelTile& tile,
+                              const NormPointers<T>& pointers, const Tail<A>& tail, const T* x,
+                              const T* skip, const T* dy, A* sum_du, A* sum_du_xhat) {
+  const Column<const T> in(tiles, x, skip, pointers.x_channels, tile.sample, tile.channel);
+  const Norm<A, kWidth> norm(pointers, tiles, tile);
   const DrawId id = tail.draw_id(tile.sample);
-  T sums[2][kWidth] = {};
+  A sums[2][kWidth] = {};
 #pragma unroll 2
   for (int p = tile.begin; p < tile.end; p += tiles.rows) {
     const int64_t place = int64_t{p} * tiles.channels;
-    auto xhat = load_packed<T, kWidth>(x + tile.offset + place);
-    auto du = load_packed<T, kWidth>(dy + tile.offset + place);
-    differentiate(norm, tail, id, static_cast<uint32_t>(place + tile.channel), du, xhat);
+    A d[kWidth], du[kWidth];
+    load_values<T, kWidth>(in[p], d);
+    load_values<T, kWidth>(dy + tile.offset + place, du);
+    differentiate(norm, tail, id, static_cast<uint32_t>(place + tile.channel), du, d);
 #pragma unroll
     for (int k = 0; k < kWidth; ++k) {
-      sums[0][k] += du.v[k];
-      sums[1][k] += du.v[k] * xhat.v[k];
+      sums[0][k] += du[k];
+      sums[1][k] += du[k] * d[k];
     }
   }
-  sum_block_rows(tiles, sums, [&](int channel, const T(&totals)[2]) {
+  sum_block_rows(tiles, sums, [&](int channel, const A(&totals)[2]) {
+    const int group = channel / (tiles.channels / pointers.groups);
     const int64_t out = int64_t{blockIdx.x} * tiles.channels + channel;
     sum_du[out] = totals[0];
-    sum_du_xhat[out] = totals[1];
+    sum_du_xhat[out] = totals[1] * pointers.rstd[tile.sample * pointers.groups + group];
   });
 }
 
-// One block adds up the chunks of each channel of a sample, into the place of the first chunk, and
-// then the channels of each group: the means (N, groups) of gamma du and gamma du xhat.
-template <class T>
-__global__ void group_norm_backward_means_kernel(ChannelTiles tiles, int groups, const T* gamma,
-                                                 T* sum_du, T* sum_du_xhat, T* mean_du,
-                                                 T* mean_du_xhat) {
-  const int channels = tiles.channels, group_size = channels / groups;
-  const int64_t sample = blockIdx.x;
-  sum_du += sample * tiles.chunks * channels;
-  sum_du_xhat += sample * tiles.chunks * channels;
-  for (int c = static_cast<int>(threadIdx.x); c < channels; c += kThreads) {
-    T du = 0, du_xhat = 0;
-    for (int i = 0; i < tiles.chunks; ++i) {
-      du += sum_du[i * channels + c];
-      du_xhat += sum_du_xhat[i * channels + c];
+// Step 2 adds up the chunks of each channel, into the place of the first, and then the channels of
+// each group. What it leaves, constant and slope (N, groups), are those of
+//   dx = rstd (gamma du - mean_g(gamma du) - xhat mean_g(gamma du xhat))
+//      = scale du + slope (x - mean) + constant
+template <class T, class A>
+__device__ void merge_gradients(const ChannelTiles& tiles, const NormPointers<T>& norm,
+                                const GroupRange& range, A* sum_du, A* sum_du_xhat, A* constant,
+                                A* slope) {
+  const int group_size = tiles.channels / norm.groups;
+  sum_du += range.sample * tiles.chunks * tiles.channels;
+  sum_du_xhat += range.sample * tiles.chunks * tiles.channels;
+  if (tiles.chunks > 1) {
+    for (int c = thread_of_block(); c < tiles.channels; c += threads_of_block()) {
+      A du = 0, du_xhat = 0;
+      for (int i = 0; i < tiles.chunks; ++i) {
+        du += sum_du[i * tiles.channels + c];
+        du_xhat += sum_du_xhat[i * tiles.channels + c];
+      }
+      sum_du[c] = du;
+      sum_du_xhat[c] = du_xhat;
     }
-    sum_du[c] = du;
-    sum_du_xhat[c] = du_xhat;
+    __syncthreads();
   }
-  __syncthreads();
-  for (int g = static_cast<int>(threadIdx.x); g < groups; g += kThreads) {
-    T du = 0, du_xhat = 0;
+  for (int g = range.first + thread_of_block(); g < range.last; g += threads_of_block()) {
+    A du = 0, du_xhat = 0;
     for (int c = g * group_size; c < (g + 1) * group_size; ++c) {
-      du += gamma[c] * sum_du[c];
-      du_xhat += gamma[c] * sum_du_xhat[c];
+      du += norm.gamma[c] * sum_du[c];
+      du_xhat += norm.gamma[c] * sum_du_xhat[c];
     }
-    const T count = static_cast<T>(tiles.positions) * static_cast<T>(group_size);
-    mean_du[sample * groups + g] = du / count;
-    mean_du_xhat[sample * groups + g] = du_xhat / count;
+    const int64_t group = range.sample * norm.groups + g;
+    const A rstd = norm.rstd[group];
+    const A count = static_cast<A>(tiles.positions) * static_cast<A>(group_size);
+    constant[group] = -rstd * du / count;
+    slope[group] = -rstd * rstd * du_xhat / count;
   }
+}
+
+// Step 3: writes dx and dskip.
+template <int kWidth, class T, class A>
+__device__ void differentiate_input(const ChannelTiles& tiles, const ChannelTile& tile,
+                                    const NormPointers<T>& pointers, const Tail<A>& tail,
+                                    const T* x, const T* skip, const T* dy, const A* constant,
+                                    const A* slope, T* dx, T* dskip) {
+  const Column<const T> in(tiles, x, skip, pointers.x_channels, tile.sample, tile.channel);
+  const Column<T> out(tiles, dx, dskip, pointers.x_channels, tile.sample, tile.channel);
+  const Norm<A, kWidth> norm(pointers, tiles, tile);
+  const DrawId id = tail.draw_id(tile.sample);
+  const int group_size = tiles.channels / pointers.groups;
+  A add[kWidth], factor[kWidth];
+#pragma unroll
+  for (int k = 0; k < kWidth && tile.begin < tile.end; ++k) {
+    const int64_t group = tile.sample * pointers.groups + (tile.channel + k) / group_size;
+    add[k] = constant[group];
+    factor[k] = slope[group];
+  }
+#pragma unroll 2
+  for (int p = tile.begin; p < tile.end; p += tiles.rows) {
+    const int64_t place = int64_t{p} * tiles.channels;
+    A d[kWidth], du[kWidth];
+    load_values<T, kWidth>(in[p], d);
+    load_values<T, kWidth>(dy + tile.offset + place, du);
+    differentiate(norm, tail, id, static_cast<uint32_t>(place + tile.channel), du, d);
+#pragma unroll
+    for (int k = 0; k < kWidth; ++k) du[k] = norm.scale[k] * du[k] + (factor[k] * d[k] + add[k]);
+    store_values<T, kWidth>(out[p], du);
+  }
+}
+
+template <int kWidth, class T, class A>
+__global__ void group_norm_backward_sums_kernel(ChannelTiles tiles, NormPointers<T> norm,
+                                                Tail<A> tail, const T* __restrict__ x,
+                                                const T* __restrict__ skip,
+                                                const T* __restrict__ dy, A* __restrict__ sum_du,
+                                                A* __restrict__ sum_du_xhat) {
+  sum_gradients<kWidth>(tiles, ChannelTile(tiles, kWidth), norm, tail, x, skip, dy, sum_du,
+                        sum_du_xhat);
+}
+template <class T, class A>
+__global__ void group_norm_backward_groups_kernel(ChannelTiles tiles, NormPointers<T> norm,
+                                                  A* sum_du, A* sum_du_xhat, A* constant,
+                                                  A* slope) {
+  merge_gradients(tiles, norm, GroupRange(tiles, norm.groups, tiles.channels), sum_du, sum_du_xhat,
+                  constant, slope);
+}
+template <int kWidth, class T, class A>
+__global__ void group_norm_backward_kernel(ChannelTiles tiles, NormPointers<T> norm, Tail<A> tail,
+                                           const T* __restrict__ x, const T* __restrict__ skip,
+                                           const T* __restrict__ dy, const A* __restrict__ constant,
+                                           const A* __restrict__ slope, T* __restrict__ dx,
+                                           T* __restrict__ dskip) {
+  differentiate_input<kWidth>(tiles, ChannelTile(tiles, kWidth), norm, tail, x, skip, dy, constant,
+                              slope, dx, dskip);
+}
+// All three
+template <int kWidth, class T, class A>
+__global__ void group_norm_small_backward_kernel(ChannelTiles tiles, NormPointers<T> norm,
+                                                 Tail<A> tail, const T* __restrict__ x,
+                                                 const T* __restrict__ skip,
+                                                 const T* __restrict__ dy, A* sum_du,
+                                                 A* sum_du_xhat, A* constant, A* slope,
+                                                 T* __restrict__ dx, T* __restrict__ dskip) {
+  const ChannelTile tile(tiles, kWidth);
+  sum_gradients<kWidth>(tiles, tile, norm, tail, x, skip, dy, sum_du, sum_du_xhat);
+  __syncthreads();
+  merge_gradients(tiles, norm, GroupRange(tiles, norm.groups, tiles.columns * kWidth), sum_du,
+                  sum_du_xhat, constant, slope);
+  __syncthreads();
+  differentiate_input<kWidth>(tiles, tile, norm, tail, x, skip, dy, constant, slope, dx, dskip);
 }
 
 // dbeta = sum over the samples of sum_du, dgamma of sum_du_xhat. The rows of a block's threads take
 // every blockDim.y-th sample and are added in order.
-template <class T>
-__global__ void group_norm_parameter_grad_kernel(ChannelTiles tiles, const T* sum_du,
-                                                 const T* sum_du_xhat, T* dgamma, T* dbeta) {
+template <class A>
+__global__ void group_norm_parameter_grad_kernel(ChannelTiles tiles, const A* sum_du,
+                                                 const A* sum_du_xhat, A* dgamma, A* dbeta) {
   const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x);
-  T sums[2][1] = {};
+  A sums[2][1] = {};
   if (channel < tiles.channels)
     for (int64_t n = threadIdx.y; n < tiles.samples; n += blockDim.y) {
       const int64_t i = n * tiles.chunks * tiles.channels + channel;
       sums[0][0] += sum_du[i];
       sums[1][0] += sum_du_xhat[i];
     }
-  sum_block_rows(tiles, sums, [&](int c, const T(&totals)[2]) {
+  sum_block_rows(tiles, sums, [&](int c, const A(&totals)[2]) {
     dbeta[c] = totals[0];
     dgamma[c] = totals[1];
   });
 }
 
-// dx = rstd (gamma du - mean_g(gamma du) - xhat mean_g(gamma du xhat))
-template <class T, int kWidth>
-__global__ void group_norm_backward_kernel(ChannelTiles tiles, NormPointers<T> pointers,
-                                           Tail<T> tail, const T* __restrict__ x,
-                                           const T* __restrict__ dy, const T* __restrict__ mean_du,
-                                           const T* __restrict__ mean_du_xhat, T* __restrict__ dx) {
-  const ChannelTile tile(tiles, kWidth);
-  const Norm<T, kWidth> norm(pointers, tiles, tile);
-  const DrawId id = tail.draw_id(tile.sample);
-  const int group_size = tiles.channels / pointers.groups;
-  T mean[kWidth], mean_xhat[kWidth];
-#pragma unroll
-  for (int k = 0; k < kWidth && tile.begin < tile.end; ++k) {
-    const int64_t group = tile.sample * pointers.groups + (tile.channel + k) / group_size;
-    mean[k] = mean_du[group];
-    mean_xhat[k] = mean_du_xhat[group];
-  }
-#pragma unroll 2
-  for (int p = tile.begin; p < tile.end; p += tiles.rows) {
-    const int64_t place = int64_t{p} * tiles.channels;
-    auto xhat = load_packed<T, kWidth>(x + tile.offset + place);
-    auto du = load_packed<T, kWidth>(dy + tile.offset + place);
-    differentiate(norm, tail, id, static_cast<uint32_t>(place + tile.channel), du, xhat);
-#pragma unroll
-    for (int k = 0; k < kWidth; ++k)
-      du.v[k] = norm.rstd.v[k] * (norm.gamma.v[k] * du.v[k] - mean[k] - xhat.v[k] * mean_xhat[k]);
-    store_packed(dx + tile.offset + place, du);
-  }
+// Tiles of about 64 channels and whole groups for maps that one block can take at a time. Which
+// maps these are must follow from the shape of a sample alone.
+std::optional<ChannelTiles> small_map_tiles(const ChannelTiles& tiles, int groups, int width) {
+  constexpr int kMostPositions = 256, kChannels = 64;
+  const int unit = std::lcm(tiles.channels / groups, width);
+  const int channels = std::min(tiles.channels, std::max(1, kChannels / unit) * unit);
+  if (tiles.positions > kMostPositions || channels / width > ChannelTiles::kMaxColumns) return {};
+  return tiles.in_one_chunk(channels / width, width);
+}
+
+// body(std::integral_constant<int, width>, tiles, whether blocks have whole groups)
+template <class T, class Body, class... Addresses>
+void with_tiles(const NormInput& input, int groups, Body body, const Addresses*... addresses) {
+  const Shape& s = input.x.shape();
+  const auto run = [&](auto width) {
+    const ChannelTiles tiles(s[0], s[1] * s[2], input.channels(), width());
+    if (const auto small = small_map_tiles(tiles, groups, width()))
+      body(width, *small, true);
+    else
+      body(width, tiles, false);
+  };
+  with_width<T>(std::gcd(s[3], input.skip_channels()), run, addresses...);
+}
+
+template <class T>
+T* data_or_null(const Tensor& t) {
+  return t ? t.data<T>() : nullptr;
 }
 
 // What a block leaves per channel: (N, chunks, C).
-Tensor per_chunk(const ChannelTiles& tiles, const Tensor& x) {
-  return Tensor::empty({tiles.samples, tiles.chunks, tiles.channels}, x.dtype(), x.device());
+template <class A>
+Tensor per_chunk(const ChannelTiles& tiles) {
+  return Tensor::empty({tiles.samples, tiles.chunks, tiles.channels}, dtype_of<A>, Device::kCuda);
 }
 
 }  // namespace
 
-void group_norm_forward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+void group_norm_forward(const NormInput& input, const Tensor& gamma, const Tensor& beta,
                         const GroupNormOptions& options, GroupNormStatistics& statistics,
                         Tensor& y) {
-  const Shape& s = x.shape();
-  DDPM_FLOATS(x.dtype(), T, {
-    const auto run = [&](auto width) {
-      const ChannelTiles tiles(s[0], s[1] * s[2], s[3], width());
-      Tensor mean = per_chunk(tiles, x), m2 = per_chunk(tiles, x);
-      launch(group_norm_moments_kernel<T, width()>, tiles.grid(), tiles.block(), 0, tiles,
-             x.data<T>(), mean.data<T>(), m2.data<T>());
-      launch(group_norm_statistics_kernel<T>, s[0], kThreads, 0, tiles, options.groups,
-             static_cast<T>(options.epsilon), mean.data<T>(), m2.data<T>(),
-             statistics.mean.data<T>(), statistics.rstd.data<T>());
-      launch(group_norm_forward_kernel<T, width()>, tiles.grid(), tiles.block(), 0, tiles,
-             NormPointers<T>(gamma, beta, statistics), Tail<T>(options), x.data<T>(), y.data<T>());
+  if (y.numel() == 0) return;
+  DDPM_NETWORK_FLOATS(y.dtype(), T, {
+    using A = Accumulator<T>;
+    const NormPointers<T> norm(input, gamma, beta, statistics);
+    const Tail<A> tail(options);
+    const A epsilon = static_cast<A>(options.epsilon);
+    const T *x = input.x.data<T>(), *skip = data_or_null<T>(input.skip);
+    const auto run = [&](auto width, const ChannelTiles& tiles, bool is_small) {
+      Tensor mean = per_chunk<A>(tiles), m2 = per_chunk<A>(tiles);
+      if (is_small)
+        return launch(group_norm_small_forward_kernel<width(), T, A>, tiles.grid(), tiles.block(),
+                      0, tiles, norm, tail, epsilon, x, skip, mean.data<A>(), m2.data<A>(),
+                      y.data<T>());
+      launch(group_norm_moments_kernel<width(), T, A>, tiles.grid(), tiles.block(), 0, tiles,
+             norm.x_channels, x, skip, mean.data<A>(), m2.data<A>());
+      launch(group_norm_statistics_kernel<T, A>, tiles.samples, kThreads, 0, tiles, norm, epsilon,
+             mean.data<A>(), m2.data<A>());
+      launch(group_norm_forward_kernel<width(), T, A>, tiles.grid(), tiles.block(), 0, tiles, norm,
+             tail, x, skip, y.data<T>());
     };
-    with_width<T>(s[3], run, x.raw(), gamma.raw(), beta.raw(), y.raw());
+    with_tiles<T>(input, options.groups, run, x, skip, norm.gamma, norm.beta, y.data<T>());
   });
 }
 
-void group_norm_backward(const Tensor& x, const Tensor& gamma, const Tensor& beta,
+void group_norm_backward(const NormInput& input, const Tensor& gamma, const Tensor& beta,
                          const GroupNormStatistics& statistics, const GroupNormOptions& options,
-                         const Tensor& dy, Tensor& dx, Tensor& dgamma, Tensor& dbeta) {
-  const Shape& s = x.shape();
-  Tensor mean_du = Tensor::like(statistics.mean), mean_du_xhat = Tensor::like(statistics.mean);
-  DDPM_FLOATS(x.dtype(), T, {
-    const NormPointers<T> pointers(gamma, beta, statistics);
-    const Tail<T> tail(options);
-    const auto run = [&](auto width) {
-      const ChannelTiles tiles(s[0], s[1] * s[2], s[3], width());
-      Tensor sum_du = per_chunk(tiles, x), sum_du_xhat = per_chunk(tiles, x);
-      launch(group_norm_backward_sums_kernel<T, width()>, tiles.grid(), tiles.block(), 0, tiles,
-             pointers, tail, x.data<T>(), dy.data<T>(), sum_du.data<T>(), sum_du_xhat.data<T>());
-      launch(group_norm_backward_means_kernel<T>, s[0], kThreads, 0, tiles, options.groups,
-             gamma.data<T>(), sum_du.data<T>(), sum_du_xhat.data<T>(), mean_du.data<T>(),
-             mean_du_xhat.data<T>());
-      const dim3 per_warp(1, static_cast<unsigned>(ceil_div(s[3], kWarp)));
-      launch(group_norm_parameter_grad_kernel<T>, per_warp, dim3(kWarp, kThreads / kWarp), 0, tiles,
-             sum_du.data<T>(), sum_du_xhat.data<T>(), dgamma.data<T>(), dbeta.data<T>());
-      launch(group_norm_backward_kernel<T, width()>, tiles.grid(), tiles.block(), 0, tiles,
-             pointers, tail, x.data<T>(), dy.data<T>(), mean_du.data<T>(), mean_du_xhat.data<T>(),
-             dx.data<T>());
+                         const Tensor& dy, NormInput& dinput, Tensor& dgamma, Tensor& dbeta) {
+  DDPM_NETWORK_FLOATS(dy.dtype(), T, {
+    using A = Accumulator<T>;
+    const NormPointers<T> norm(input, gamma, beta, statistics);
+    const Tail<A> tail(options);
+    const T *x = input.x.data<T>(), *skip = data_or_null<T>(input.skip), *dout = dy.data<T>();
+    T *dx = dinput.x.data<T>(), *dskip = data_or_null<T>(dinput.skip);
+    const Tensor constants = Tensor::like(statistics.mean), slopes = Tensor::like(statistics.mean);
+    A *constant = constants.data<A>(), *slope = slopes.data<A>();
+    const auto run = [&](auto width, const ChannelTiles& tiles, bool is_small) {
+      const Tensor sums = per_chunk<A>(tiles), sums_xhat = per_chunk<A>(tiles);
+      A *sum_du = sums.data<A>(), *sum_du_xhat = sums_xhat.data<A>();
+      if (is_small) {
+        launch(group_norm_small_backward_kernel<width(), T, A>, tiles.grid(), tiles.block(), 0,
+               tiles, norm, tail, x, skip, dout, sum_du, sum_du_xhat, constant, slope, dx, dskip);
+      } else {
+        launch(group_norm_backward_sums_kernel<width(), T, A>, tiles.grid(), tiles.block(), 0,
+               tiles, norm, tail, x, skip, dout, sum_du, sum_du_xhat);
+        launch(group_norm_backward_groups_kernel<T, A>, tiles.samples, kThreads, 0, tiles, norm,
+               sum_du, sum_du_xhat, constant, slope);
+        launch(group_norm_backward_kernel<width(), T, A>, tiles.grid(), tiles.block(), 0, tiles,
+               norm, tail, x, skip, dout, constant, slope, dx, dskip);
+      }
+      const dim3 per_warp(1, static_cast<unsigned>(ceil_div(tiles.channels, kWarp)));
+      launch(group_norm_parameter_grad_kernel<A>, per_warp, dim3(kWarp, kThreads / kWarp), 0, tiles,
+             sum_du, sum_du_xhat, dgamma.data<A>(), dbeta.data<A>());
     };
-    with_width<T>(s[3], run, x.raw(), gamma.raw(), beta.raw(), dy.raw(), dx.raw());
+    with_tiles<T>(input, options.groups, run, x, skip, norm.gamma, norm.beta, dout, dx, dskip);
   });
 }
 

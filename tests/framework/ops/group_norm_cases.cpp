@@ -2,6 +2,7 @@
 // composition: plain normalisation, then silu, then dropout.
 #include <cmath>
 
+#include "framework/ops/concat.h"
 #include "framework/ops/dropout.h"
 #include "framework/ops/elementwise.h"
 #include "framework/ops/group_norm.h"
@@ -13,6 +14,9 @@ namespace {
 RandomStream mask_stream(Device device) {
   return {7, random_site("mask"), random_counter(3, 11, device)};
 }
+
+// gamma and beta
+Input per_channel(int64_t channels) { return {.shape = {channels}, .is_f32 = true}; }
 
 Tensor plain_group_norm(const Tensors& in, int groups, double epsilon) {
   const Shape s = in[0].shape();
@@ -40,12 +44,12 @@ Tensor plain_group_norm(const Tensors& in, int groups, double epsilon) {
 }
 
 DDPM_OP_CASE(
-    GroupNorm, .inputs = {{{2, 3, 5, 12}, -2, 3}, {{12}}, {{12}}},
+    GroupNorm, .inputs = {{{2, 3, 5, 12}, -2, 3}, per_channel(12), per_channel(12)},
     .run = [](const Tensors& in) { return group_norm(in[0], in[1], in[2], {.groups = 4}); },
     .reference = [](const Tensors& in) { return plain_group_norm(in, 4, 1e-6); },
     .bench_shapes = {{16, 32, 32, 128}, {128}, {128}});
 DDPM_OP_CASE(
-    GroupNormOneChannelGroups, .inputs = {{{2, 4, 4, 5}}, {{5}}, {{5}}},
+    GroupNormOneChannelGroups, .inputs = {{{2, 4, 4, 5}}, per_channel(5), per_channel(5)},
     .run =
         [](const Tensors& in) {
           return group_norm(in[0], in[1], in[2], {.groups = 5, .epsilon = 1e-5});
@@ -53,17 +57,17 @@ DDPM_OP_CASE(
     .reference = [](const Tensors& in) { return plain_group_norm(in, 5, 1e-5); });
 // More channels than one piece of work takes, and groups that do not divide a piece.
 DDPM_OP_CASE(
-    GroupNormWide, .inputs = {{{1, 2, 2, 120}}, {{120}}, {{120}}},
+    GroupNormWide, .inputs = {{{1, 2, 2, 120}}, per_channel(120), per_channel(120)},
     .run = [](const Tensors& in) { return group_norm(in[0], in[1], in[2], {.groups = 10}); },
     .reference = [](const Tensors& in) { return plain_group_norm(in, 10, 1e-6); });
 // A large common offset: E[x^2] - E[x]^2 would lose every digit in f32.
 DDPM_OP_CASE(
-    GroupNormOffset, .inputs = {{{2, 4, 4, 6}, 999, 1001}, {{6}}, {{6}}},
+    GroupNormOffset, .inputs = {{{2, 4, 4, 6}, 999, 1001}, per_channel(6), per_channel(6)},
     .run = [](const Tensors& in) { return group_norm(in[0], in[1], in[2], {.groups = 2}); },
     // x itself carries 3e-5 of rounding at 1000, against a deviation near 1.
     .f32_tolerance = 5e-4);
 DDPM_OP_CASE(
-    GroupNormSilu, .inputs = {{{2, 3, 5, 12}, -2, 3}, {{12}}, {{12}}},
+    GroupNormSilu, .inputs = {{{2, 3, 5, 12}, -2, 3}, per_channel(12), per_channel(12)},
     .run =
         [](const Tensors& in) {
           return group_norm(in[0], in[1], in[2], {.groups = 4, .silu = true});
@@ -71,7 +75,7 @@ DDPM_OP_CASE(
     .reference = [](const Tensors& in) { return silu(plain_group_norm(in, 4, 1e-6)); },
     .bench_shapes = {{16, 32, 32, 128}, {128}, {128}});
 DDPM_OP_CASE(
-    GroupNormDropout, .inputs = {{{2, 3, 3, 10}}, {{10}}, {{10}}},
+    GroupNormDropout, .inputs = {{{2, 3, 3, 10}}, per_channel(10), per_channel(10)},
     .run =
         [](const Tensors& in) {
           return group_norm(in[0], in[1], in[2],
@@ -82,7 +86,7 @@ DDPM_OP_CASE(
           return dropout(plain_group_norm(in, 5, 1e-6), 0.3, mask_stream(in[0].device()));
         });
 DDPM_OP_CASE(
-    GroupNormSiluDropout, .inputs = {{{2, 3, 5, 72}}, {{72}}, {{72}}},
+    GroupNormSiluDropout, .inputs = {{{2, 3, 5, 72}}, per_channel(72), per_channel(72)},
     .run =
         [](const Tensors& in) {
           return group_norm(
@@ -94,6 +98,46 @@ DDPM_OP_CASE(
           return dropout(silu(plain_group_norm(in, 8, 1e-6)), 0.1, mask_stream(in[0].device()));
         },
     .bench_shapes = {{16, 32, 32, 128}, {128}, {128}});
+
+// Two-part inputs: with the seam between two groups, within one, and where no pack begins.
+DDPM_OP_CASE(
+    GroupNormSkip,
+    .inputs = {{{2, 3, 3, 16}, -2, 3}, {{2, 3, 3, 8}}, per_channel(24), per_channel(24)},
+    .run =
+        [](const Tensors& in) {
+          return group_norm({in[0], in[1]}, in[2], in[3], {.groups = 3, .silu = true});
+        },
+    .reference =
+        [](const Tensors& in) {
+          return silu(plain_group_norm({concat_channels(in[0], in[1]), in[2], in[3]}, 3, 1e-6));
+        },
+    .bench_shapes = {{16, 16, 16, 256}, {16, 16, 16, 256}, {512}, {512}});
+DDPM_OP_CASE(
+    GroupNormSkipInGroup,
+    .inputs = {{{2, 2, 3, 16}, -2, 3}, {{2, 2, 3, 8}}, per_channel(24), per_channel(24)},
+    .run =
+        [](const Tensors& in) {
+          return group_norm({in[0], in[1]}, in[2], in[3], {.groups = 2});
+        },
+    .reference =
+        [](const Tensors& in) {
+          return plain_group_norm({concat_channels(in[0], in[1]), in[2], in[3]}, 2, 1e-6);
+        });
+DDPM_OP_CASE(
+    GroupNormSkipOddSiluDropout,
+    .inputs = {{{2, 3, 2, 7}}, {{2, 3, 2, 5}, -3, 1}, per_channel(12), per_channel(12)},
+    .run =
+        [](const Tensors& in) {
+          return group_norm(
+              {in[0], in[1]}, in[2], in[3],
+              {.groups = 2, .silu = true, .dropout = 0.3, .stream = mask_stream(in[0].device())});
+        },
+    .reference =
+        [](const Tensors& in) {
+          return dropout(
+              silu(plain_group_norm({concat_channels(in[0], in[1]), in[2], in[3]}, 2, 1e-6)), 0.3,
+              mask_stream(in[0].device()));
+        });
 
 DDPM_OP_CASE(
     Dropout, .inputs = {{{3, 70}}},
@@ -108,6 +152,16 @@ DDPM_ERROR_CASE(
           group_norm(full({1, 2, 2, 10}, 1, DType::kF32, Device::kCpu), c, c, {.groups = 4});
         },
     .message = "group_norm: the 10 channels of x (1, 2, 2, 10)");
+DDPM_ERROR_CASE(
+    GroupNormSkipShape,
+    .run =
+        [] {
+          const Tensor c = full({8}, 1, DType::kF32, Device::kCpu);
+          group_norm({full({1, 2, 2, 4}, 1, DType::kF32, Device::kCpu),
+                      full({1, 2, 3, 4}, 1, DType::kF32, Device::kCpu)},
+                     c, c, {.groups = 4});
+        },
+    .message = "group_norm: skip (1, 2, 3, 4) beside x (1, 2, 2, 4)");
 DDPM_ERROR_CASE(
     DropoutRate,
     .run = [] { dropout(full({2}, 1, DType::kF32, Device::kCpu), 1, mask_stream(Device::kCpu)); },
