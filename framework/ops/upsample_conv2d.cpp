@@ -1,5 +1,7 @@
 #include "framework/ops/upsample_conv2d.h"
 
+#include <algorithm>
+
 #include "framework/autograd/tape.h"
 #include "framework/cpu/parallel.h"
 #include "framework/ops/conv2d.h"
@@ -30,17 +32,34 @@ Tensor upsample_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias
 }
 
 namespace cpu {
+namespace {
+
+// Both kernels turn (k, c) into (c, k), a block of 16 by 16 at a time: a cache line in, a cache
+// line out.
+constexpr int64_t kBlock = 16;
+
+template <class T>
+using Block = T[kBlock][kBlock];
+
+}  // namespace
 
 void smear_kernel_forward(const Tensor& weight, Tensor& smeared) {
   const int64_t outputs = weight.shape()[0], channels = weight.shape()[3];
   DDPM_NETWORK_FLOATS(weight.dtype(), T, {
     const T* in = weight.data<T>();
     T* out = smeared.data<T>();
-    parallel_for(channels, [&](int64_t c) {
-      for (int u = 0; u < 4; ++u)
-        for (int v = 0; v < 4; ++v)
-          for (int64_t k = 0; k < outputs; ++k)
-            out[((c * 4 + u) * 4 + v) * outputs + k] = math::smeared(in, channels, k, u, v, c);
+    parallel_ranges(channels, kBlock, [&](int64_t c0, int64_t c1) {
+      Block<T> taps[16];
+      for (int64_t k0 = 0; k0 < outputs; k0 += kBlock) {
+        const int64_t k1 = std::min(outputs, k0 + kBlock);
+        for (int64_t k = k0; k < k1; ++k)
+          for (int uv = 0; uv < 16; ++uv)
+            for (int64_t c = c0; c < c1; ++c)
+              taps[uv][c - c0][k - k0] = math::smeared(in, channels, k, uv / 4, uv % 4, c);
+        for (int64_t c = c0; c < c1; ++c)
+          for (int uv = 0; uv < 16; ++uv)
+            std::copy_n(taps[uv][c - c0], k1 - k0, out + (c * 16 + uv) * outputs + k0);
+      }
     });
   });
 }
@@ -50,11 +69,18 @@ void smear_kernel_backward(const Tensor& dsmeared, Tensor& dweight) {
   DDPM_FLOATS(dweight.dtype(), T, {
     const T* in = dsmeared.data<T>();
     T* out = dweight.data<T>();
-    parallel_for(outputs, [&](int64_t k) {
-      for (int r = 0; r < 3; ++r)
-        for (int s = 0; s < 3; ++s)
-          for (int64_t c = 0; c < channels; ++c)
-            out[((k * 3 + r) * 3 + s) * channels + c] = math::gathered(in, outputs, k, r, s, c);
+    parallel_ranges(channels, kBlock, [&](int64_t c0, int64_t c1) {
+      Block<T> taps[9];
+      for (int64_t k0 = 0; k0 < outputs; k0 += kBlock) {
+        const int64_t k1 = std::min(outputs, k0 + kBlock);
+        for (int64_t c = c0; c < c1; ++c)
+          for (int rs = 0; rs < 9; ++rs)
+            for (int64_t k = k0; k < k1; ++k)
+              taps[rs][k - k0][c - c0] = math::gathered(in, outputs, k, rs / 3, rs % 3, c);
+        for (int64_t k = k0; k < k1; ++k)
+          for (int rs = 0; rs < 9; ++rs)
+            std::copy_n(taps[rs][k - k0], c1 - c0, out + (k * 9 + rs) * channels + c0);
+      }
     });
   });
 }
