@@ -86,6 +86,10 @@ struct GradSlot {
   bool requires_grad = false;
   Tensor grad;   // empty until the first contribution
   Tensor bound;  // where a parameter's gradient must end up; empty for everything else
+  // What an op made of the values, kept for its next call: weights at inference in the layout of a
+  // kernel. Only of tensors that require no gradient, whose values nothing changes while they are
+  // in use; Parameters shows new tensors whenever theirs are others.
+  std::shared_ptr<void> prepared = {};
 };
 
 inline bool Tensor::requires_grad() const { return slot_ && slot_->requires_grad; }

@@ -12,6 +12,7 @@
 
 #if defined(__x86_64__)
 #include <algorithm>
+#include <memory>
 #include <vector>
 
 #include "framework/cpu/amx.h"
@@ -21,6 +22,20 @@ namespace ddpm::cpu {
 namespace {
 
 int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+struct PackedWeights {
+  Conv2dPass pass;
+  std::vector<Tensor> lattices;
+};
+
+// Those of the last call for a weight that no training changes, else an empty one.
+std::shared_ptr<PackedWeights> prepared_weights(Conv2dPass pass, const Tensor& weight) {
+  if (weight.requires_grad()) return std::make_shared<PackedWeights>(PackedWeights{pass, {}});
+  std::shared_ptr<void>& kept = weight.slot()->prepared;
+  if (!kept || static_cast<PackedWeights*>(kept.get())->pass != pass)
+    kept = std::make_shared<PackedWeights>(PackedWeights{pass, {}});
+  return std::static_pointer_cast<PackedWeights>(kept);
+}
 
 // Where a tap reads, from the pixel it is for, and which weights it has.
 struct Tap {
@@ -315,24 +330,31 @@ void write_tile(const Plan& p, const Lattice& l, const Cut& cut, const Output<T>
   }
 }
 
+// (panel of 32 channels out, step): tiles of weights in the order in which steps want them.
 template <class Values>
-void run_lattice(const Plan& p, const Lattice& l, const typename Values::T* in,
-                 const typename Values::T* weight, const Output<typename Values::T>& output) {
-  constexpr int kParts = Values::kParts;
-  const Cut cut(p, l, kParts);
+Tensor pack_weights(const Plan& p, const Cut& cut, const typename Values::T* weight) {
+  constexpr int64_t kStepWeights = Values::kParts * 2 * kTile;
   const int64_t steps = static_cast<int64_t>(cut.steps.size());
   const int64_t panels = divide_up(p.out_channels, kPanel);
-  constexpr int64_t kStepWeights = kParts * 2 * kTile;
-  const Tensor packed_weights = Tensor::empty({panels * std::max<int64_t>(1, steps) * kStepWeights},
-                                              DType::kBf16, Device::kCpu);
-  bf16* const weights = packed_weights.data<bf16>();
+  const Tensor packed = Tensor::empty({panels, steps, kStepWeights}, DType::kBf16, Device::kCpu);
+  bf16* const to = packed.data<bf16>();
   parallel_for(panels * steps, [&](int64_t i) {
     const Step& step = cut.steps[static_cast<size_t>(i % steps)];
     for (int64_t half = 0; half < 2; ++half)
       pack_weight_tile<Values>(p, weight + step.tap * p.tap_stride, step.block * kTileDepth,
                                i / steps * kPanel + half * kTileRows,
-                               weights + i * kStepWeights + half * kTile);
+                               to + i * kStepWeights + half * kTile);
   });
+  return packed;
+}
+
+template <class Values>
+void run_lattice(const Plan& p, const Lattice& l, const Cut& cut, const typename Values::T* in,
+                 const bf16* weights, const Output<typename Values::T>& output) {
+  constexpr int kParts = Values::kParts;
+  constexpr int64_t kStepWeights = kParts * 2 * kTile;
+  const int64_t steps = static_cast<int64_t>(cut.steps.size());
+  const int64_t panels = divide_up(p.out_channels, kPanel);
 
   // Few pieces share out the panels.
   const int64_t panel_pieces = cut.pieces() < 8 ? std::min<int64_t>(panels, 8) : 1;
@@ -385,8 +407,16 @@ void run(Conv2dPass pass, const Conv2dProblem& problem, const Conv2dOperands& o)
                          optional(o.per_sample, static_cast<T*>(nullptr)),
                          optional(o.residual, static_cast<T*>(nullptr)), out.data<T>()};
   const Plan plan = make_plan(pass, problem);
-  for (const Lattice& lattice : plan.lattices)
-    run_lattice<Values>(plan, lattice, in.data<T>(), o.weight.data<T>(), output);
+  // Packing does not depend on the images: weights that stay the same are packed once.
+  const auto packed = prepared_weights(pass, o.weight);
+  for (size_t i = 0; i < plan.lattices.size(); ++i) {
+    const Lattice& lattice = plan.lattices[i];
+    const Cut cut(plan, lattice, Values::kParts);
+    if (packed->lattices.size() == i)
+      packed->lattices.push_back(pack_weights<Values>(plan, cut, o.weight.data<T>()));
+    run_lattice<Values>(plan, lattice, cut, in.data<T>(), packed->lattices[i].template data<bf16>(),
+                        output);
+  }
 }
 
 void run(Conv2dPass pass, const Conv2dProblem& problem, const Conv2dOperands& operands) {

@@ -13,7 +13,7 @@ template <Conv2dPass kPass, class Tile, int kWidthA, int kWidthB>
 __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
     conv2d_mma_kernel(Conv2dExtents e, const bf16* a, const bf16* b,
                       Conv2dResult<ResultOf<kPass>> result) {
-#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 10 * kLeastMmaCapability
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
   constexpr bool kIsBackwardData = kPass == Conv2dPass::kBackwardData;
   const Lattice lattice = kIsBackwardData ? Lattice::backward_data(e, static_cast<int>(blockIdx.z))
                                           : Lattice::forward(e);

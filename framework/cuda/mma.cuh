@@ -74,55 +74,50 @@ inline void cp_async_commit() {}
 template <int kPending>
 void cp_async_wait() {}
 
-// What every lane of the calling warp passed.
-template <class T>
-struct WarpValues {
-  T lane[kWarp];
-};
-template <class T>
-WarpValues<T> gather_warp(const T& value) {
-  static WarpValues<T> warps[1024 / kWarp];
-  WarpValues<T>& warp = warps[threadIdx.x / kWarp];
-  warp.lane[threadIdx.x % kWarp] = value;
+// read(what lane l passed, for every l), called by every lane of a warp.
+template <class T, class Read>
+void with_warp(const T& value, Read read) {
+  static T warps[1024 / kWarp][kWarp];
+  T(&lanes)[kWarp] = warps[threadIdx.x / kWarp];
+  lanes[threadIdx.x % kWarp] = value;
   __syncwarp();
-  const WarpValues<T> all = warp;
+  read(lanes);
   __syncwarp();
-  return all;
 }
 
 template <bool kTransposed>
 void ldmatrix(uint32_t (&r)[4], const bf16* row) {
-  const WarpValues<const bf16*> rows = gather_warp(row);
-  const unsigned g = threadIdx.x % kWarp / 4, t = threadIdx.x % 4;
-  for (unsigned i = 0; i < 4; ++i) {
-    const auto element = [&](unsigned y, unsigned x) -> uint32_t {
-      return rows.lane[8 * i + y][x].bits;
-    };
-    r[i] = kTransposed ? element(2 * t, g) | element(2 * t + 1, g) << 16
-                       : element(g, 2 * t) | element(g, 2 * t + 1) << 16;
-  }
+  with_warp(row, [&](const auto& rows) {
+    const unsigned g = threadIdx.x % kWarp / 4, t = threadIdx.x % 4;
+    for (unsigned i = 0; i < 4; ++i) {
+      const auto element = [&](unsigned y, unsigned x) -> uint32_t {
+        return rows[8 * i + y][x].bits;
+      };
+      r[i] = kTransposed ? element(2 * t, g) | element(2 * t + 1, g) << 16
+                         : element(g, 2 * t) | element(g, 2 * t + 1) << 16;
+    }
+  });
 }
 
 inline void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1) {
   struct Fragments {
     uint32_t a[4], b[2];
   };
-  const auto all = gather_warp(Fragments{{a[0], a[1], a[2], a[3]}, {b0, b1}});
-  const auto half = [](uint32_t pair, int i) {
-    const uint32_t word = i == 0 ? pair << 16 : pair & 0xffff0000u;
-    float value;
-    memcpy(&value, &word, sizeof value);
-    return value;
-  };
-  const int g = static_cast<int>(threadIdx.x % kWarp) / 4, t = static_cast<int>(threadIdx.x % 4);
-  for (int i = 0; i < 4; ++i) {
-    const int row = g + i / 2 * 8, column = 2 * t + i % 2;
-    for (int k = 0; k < 16; ++k) {
-      const Fragments& of_a = all.lane[row % 8 * 4 + k % 8 / 2];
-      const Fragments& of_b = all.lane[column * 4 + k % 8 / 2];
-      c[i] += half(of_a.a[k / 8 * 2 + row / 8], k % 2) * half(of_b.b[k / 8], k % 2);
+  with_warp(Fragments{{a[0], a[1], a[2], a[3]}, {b0, b1}}, [&](const auto& lanes) {
+    const auto half = [](uint32_t pair, unsigned i) {
+      const uint32_t word = i == 0 ? pair << 16 : pair & 0xffff0000u;
+      float value;
+      memcpy(&value, &word, sizeof value);
+      return value;
+    };
+    const unsigned g = threadIdx.x % kWarp / 4, t = threadIdx.x % 4;
+    for (unsigned k = 0; k < 16; ++k) {
+      const unsigned holder = k % 8 / 2;
+      for (unsigned i = 0; i < 4; ++i)
+        c[i] += half(lanes[4 * g + holder].a[k / 8 * 2 + i / 2], k % 2) *
+                half(lanes[4 * (2 * t + i % 2) + holder].b[k / 8], k % 2);
     }
-  }
+  });
 }
 
 #endif

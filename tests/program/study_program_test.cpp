@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "framework/core/memory.h"
 #include "framework/io/png.h"
 #include "tests/program/program.h"
 
@@ -112,6 +113,15 @@ TEST_F(StudyProgram, RefusesABadVariantBeforeAnyCellRuns) {
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_THAT(result.err, HasSubstr("variant 'wild'"));
   EXPECT_THAT(result.err, HasSubstr("grad_clip"));
+  EXPECT_FALSE(fs::exists(out_));
+}
+
+TEST_F(StudyProgram, RefusesADeviceThatIsNotThereBeforeAnyCellRuns) {
+  const std::string reason = memory::unavailable_reason(Device::kCuda);
+  if (reason.empty()) GTEST_SKIP() << "there is a GPU";
+  const Finished result = run(ablate({"--set", "device=cuda"}));
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("device 'cuda': " + reason));
   EXPECT_FALSE(fs::exists(out_));
 }
 

@@ -8,6 +8,7 @@
 
 #include "diffusion/registry.h"
 #include "experiments/cli/command_line.h"
+#include "framework/core/memory.h"
 
 namespace ddpm {
 namespace {
@@ -168,6 +169,10 @@ TEST(App, Doctor) {
   const auto json = run_json({"doctor", "--json"});
   EXPECT_GE(json["processors"].get<int>(), 1);
   EXPECT_EQ(json["datasets"]["digits"], "1500 + 297 images");
+  const std::string reason = memory::unavailable_reason(Device::kCuda);
+  EXPECT_EQ(json["cuda"], reason.empty() ? "usable" : reason);
+  EXPECT_EQ(json["device"]["kind"], reason.empty() ? "cuda" : "cpu");
+  EXPECT_EQ(json["precisions"][0], "f32");
   const auto filters = json["hdf5"]["filters"];
   EXPECT_NE(std::find(filters.begin(), filters.end(), "fletcher32"), filters.end());
 }

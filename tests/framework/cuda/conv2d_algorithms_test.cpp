@@ -75,7 +75,8 @@ Conv2dOperands operands_of(const ConvCase& c, Conv2dPass pass, Device device, in
   const Shape y = c.geometry.output_shape(c.x, c.weight);
   const int64_t channels = pass == Conv2dPass::kForward ? c.weight[0] : c.weight[3];
   const OpCase values{.name = c.name,
-                      .inputs = {{c.x}, {c.weight}, {y}, {{channels}}, {{y[0], y[3]}}, {y}}};
+                      .inputs = {{c.x}, {c.weight}, {y}, {{channels}}, {{y[0], y[3]}}, {y}},
+                      .run = {}};
   const std::vector<Tensor> in = make_inputs(values, DType::kF32, Device::kCpu, {}, rounded);
   const auto copy = [&]<class Element>(size_t i, Element) {
     return copy_to<Element>(in[i], device, c.shift);
@@ -188,7 +189,9 @@ TEST_F(CudaConv2dAlgorithms, ChoiceFollowsTypeAndShape) {
       EXPECT_EQ(chosen(dtype, 1, pass), "cublas");
       EXPECT_EQ(chosen(dtype, 3, pass), "implicit_gemm");
     }
-    if (memory::gpu_info().capability >= 80) EXPECT_EQ(chosen(DType::kBf16, 3, pass), "mma");
+    if (memory::gpu_info().capability >= 80) {
+      EXPECT_EQ(chosen(DType::kBf16, 3, pass), "mma");
+    }
   }
 }
 

@@ -118,16 +118,17 @@ TEST_F(CudaGroupNorm, KeepsSmallVariancesBesideLargeMeans) {
 }
 
 TEST_F(CudaGroupNorm, SamplesHaveTheSameBitsInAnyBatch) {
-  const Tensor gamma = tensor("gamma", {48}, DType::kF32, Device::kCuda);
-  const Tensor beta = tensor("beta", {48}, DType::kF32, Device::kCuda);
-  const auto norm = [&](const Tensor& x, int64_t first_row) {
-    const RandomStream stream{7, 1, random_counter(3, first_row, Device::kCuda)};
-    return group_norm(x, gamma, beta, {.groups = 6, .dropout = 0.3, .stream = stream});
-  };
-  for (const int64_t width : {8, 20}) {
-    const Tensor x = tensor("x", {5, 20, width, 48}, DType::kF32, Device::kCuda);
-    EXPECT_EQ(norm(x.slice(3, 4), 3).to_host<float>(), norm(x, 0).slice(3, 4).to_host<float>());
-  }
+  for (const Device device : {Device::kCpu, Device::kCuda})
+    for (const int64_t width : {8, 20}) {
+      const Tensor gamma = tensor("gamma", {144}, DType::kF32, device);
+      const Tensor beta = tensor("beta", {144}, DType::kF32, device);
+      const auto norm = [&](const Tensor& x, int64_t first_row) {
+        const RandomStream stream{7, 1, random_counter(3, first_row, device)};
+        return group_norm(x, gamma, beta, {.groups = 12, .dropout = 0.3, .stream = stream});
+      };
+      const Tensor x = tensor("x", {9, 20, width, 144}, DType::kF32, device);
+      EXPECT_EQ(norm(x.slice(3, 4), 3).to_host<float>(), norm(x, 0).slice(3, 4).to_host<float>());
+    }
 }
 
 // The mask of a step is a function of the stream alone.

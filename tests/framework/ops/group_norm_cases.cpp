@@ -47,7 +47,7 @@ DDPM_OP_CASE(
     GroupNorm, .inputs = {{{2, 3, 5, 12}, -2, 3}, per_channel(12), per_channel(12)},
     .run = [](const Tensors& in) { return group_norm(in[0], in[1], in[2], {.groups = 4}); },
     .reference = [](const Tensors& in) { return plain_group_norm(in, 4, 1e-6); },
-    .bench_shapes = {{16, 32, 32, 128}, {128}, {128}});
+    .bench_shapes = {{16, 16, 16, 256}, {256}, {256}});
 DDPM_OP_CASE(
     GroupNormOneChannelGroups, .inputs = {{{2, 4, 4, 5}}, per_channel(5), per_channel(5)},
     .run =
