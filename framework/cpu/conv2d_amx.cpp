@@ -167,18 +167,19 @@ struct Cut {
     block_size = planes * plane_size;
     group_size = blocks * block_size;
     part_size = piece_groups * group_size;
-    // Three taps of two blocks of channels follow one another: their weights stay in the L1 cache
-    // while the tiles of a piece pass by.
-    const int64_t taps = static_cast<int64_t>(l.taps.size());
-    for (int64_t first_tap = 0; first_tap < taps; first_tap += 3)
-      for (int64_t first = 0; first < blocks; first += 2)
-        for (int64_t t = first_tap; t < std::min(taps, first_tap + 3); ++t)
-          for (int64_t b = first; b < std::min(blocks, first + 2); ++b) {
-            const Tap& tap = l.taps[static_cast<size_t>(t)];
-            steps.push_back({b * block_size + tap.plane * plane_size +
-                                 (tap.row * width + tap.column) * group * kTileDepth,
-                             tap.index, b});
-          }
+    // Taps of one row of the kernel follow one another: what they read of a block of channels
+    // overlaps and is in the L1 cache.
+    for (size_t first = 0, last; first < l.taps.size(); first = last) {
+      last = first + 1;
+      while (last < l.taps.size() && l.taps[last].row == l.taps[first].row) ++last;
+      for (int64_t block = 0; block < blocks; ++block)
+        for (size_t t = first; t < last; ++t) {
+          const Tap& tap = l.taps[t];
+          steps.push_back({block * block_size + tap.plane * plane_size +
+                               (tap.row * width + tap.column) * group * kTileDepth,
+                           tap.index, block});
+        }
+    }
   }
   int64_t pieces() const { return row_pieces * group_pieces; }
 };
@@ -257,31 +258,23 @@ void pack_weight_tile(const Plan& p, const typename Values::T* weight, int64_t i
   }
 }
 
-// sums (+)= the products of `count` steps: tiles 0 and 1 are the first 16 pixels by 16 channels
-// each, 2 and 3 the second.
+// sums = the products of all steps: tiles 0 and 1 are the first 16 pixels by 16 channels each, 2
+// and 3 the second. They stay in their tiles throughout; weights stream out of the L2 cache.
 template <int kParts>
-void multiply_steps(const bf16* first, const bf16* second, int64_t part_size, const Step* steps,
-                    int64_t count, const bf16* weights, bool is_first, float* sums) {
-  if (is_first) {
-    zero_sums();
-  } else {
-    load_sums(sums, 512, 256, 64);
-  }
-  for (const Step* step = steps; step < steps + count; ++step, weights += kParts * 2 * kTile) {
-    const bf16 *a = first + step->left, *b = second + step->left;
+void multiply_steps(const bf16* first, const bf16* second, int64_t part_size,
+                    const std::vector<Step>& steps, const bf16* weights, float* sums) {
+  zero_sums();
+  for (const Step& step : steps) {
+    const bf16 *a = first + step.left, *b = second + step.left;
     if constexpr (kParts == 2) {
-      load_left(a + part_size, b + part_size);
-      load_right(weights, weights + kTile);
-      multiply_tiles();
-      load_left(a, b);
-      multiply_tiles();
-      load_right(weights + 2 * kTile, weights + 3 * kTile);
-      multiply_tiles();
+      multiply_tiles(a + part_size, b + part_size, weights, weights + kTile);
+      multiply_tiles_by_last_right(a, b);
+      multiply_last_left_by(weights + 2 * kTile, weights + 3 * kTile);
     } else {
-      load_left(a, b);
-      load_right(weights, weights + kTile);
-      multiply_tiles();
+      multiply_tiles(a, b, weights, weights + kTile);
     }
+    weights += kParts * 2 * kTile;
+    keep_vector_unit_awake();
   }
   store_sums(sums, 512, 256, 64);
 }
@@ -309,24 +302,34 @@ struct Output {
 template <class T>
 void write_tile(const Plan& p, const Lattice& l, const Cut& cut, const Output<T>& o, int64_t group,
                 int64_t row, int64_t begin, int64_t first_channel, const float* sums) {
-  const int64_t end = std::min<int64_t>(begin + kTileRows, l.columns * cut.group);
-  for (int64_t position = begin; position < end; ++position, sums += 16) {
-    const int64_t n = group * cut.group + position % cut.group;
-    if (n >= p.images) continue;
-    const int64_t h = l.top + row * l.step, w = l.left + position / cut.group * l.step;
-    const int64_t pixel = (n * p.out_height + h) * p.out_width + w;
-    for (int64_t half = 0; half < 2; ++half) {
-      const int64_t channel = first_channel + 16 * half, rest = p.out_channels - channel;
-      if (rest <= 0) break;
-      const auto lanes = static_cast<__mmask16>(rest >= 16 ? 0xffff : (1 << rest) - 1);
-      __m512 y = _mm512_load_ps(sums + 256 * half);
-      if (o.bias) y = _mm512_add_ps(y, load_lanes(o.bias + channel, lanes));
-      if (o.per_sample)
-        y = _mm512_add_ps(y, load_lanes(o.per_sample + n * p.out_channels + channel, lanes));
-      if (o.residual)
-        y = _mm512_add_ps(y, load_lanes(o.residual + pixel * p.out_channels + channel, lanes));
-      store_lanes(o.out + pixel * p.out_channels + channel, lanes, y);
+  const auto lanes_from = [&](int64_t channel) {
+    const int64_t rest = std::clamp<int64_t>(p.out_channels - channel, 0, 16);
+    return static_cast<__mmask16>((1 << rest) - 1);
+  };
+  const __mmask16 lanes[2] = {lanes_from(first_channel), lanes_from(first_channel + 16)};
+  __m512 bias[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+  for (int half = 0; half < 2 && o.bias; ++half)
+    bias[half] = load_lanes(o.bias + first_channel + 16 * half, lanes[half]);
+  const int64_t line = (l.top + row * l.step) * p.out_width + l.left;  // in pixels
+  const int64_t last = std::min<int64_t>(begin + kTileRows, l.columns * cut.group);
+  int64_t column = begin / cut.group, image = begin % cut.group;
+  for (int64_t position = begin; position < last; ++position, sums += 16) {
+    const int64_t n = group * cut.group + image;
+    if (n < p.images) {
+      const int64_t pixel = n * p.out_height * p.out_width + line + column * l.step;
+      for (int64_t half = 0; half < 2; ++half) {
+        const int64_t channel = first_channel + 16 * half;
+        __m512 y = _mm512_add_ps(_mm512_load_ps(sums + 256 * half), bias[half]);
+        if (o.per_sample)
+          y = _mm512_add_ps(y,
+                            load_lanes(o.per_sample + n * p.out_channels + channel, lanes[half]));
+        if (o.residual)
+          y = _mm512_add_ps(y,
+                            load_lanes(o.residual + pixel * p.out_channels + channel, lanes[half]));
+        store_lanes(o.out + pixel * p.out_channels + channel, lanes[half], y);
+      }
     }
+    if (++image == cut.group) image = 0, ++column;
   }
 }
 
@@ -358,9 +361,8 @@ void run_lattice(const Plan& p, const Lattice& l, const Cut& cut, const typename
 
   // Few pieces share out the panels.
   const int64_t panel_pieces = cut.pieces() < 8 ? std::min<int64_t>(panels, 8) : 1;
-  constexpr int64_t kPairs = 8;  // of tiles, whose sums wait in the L1 cache
   const int64_t sums_at = kParts * cut.part_size;
-  const int64_t elements = sums_at + kPairs * kSums * 2;
+  const int64_t elements = sums_at + kSums * 2;
   parallel_for_scratch<bf16>(cut.pieces() * panel_pieces, elements, [&](int64_t i, bf16* packed) {
     const TileScope tiles_of_this_thread;
     const int64_t piece = i / panel_pieces, first_row = piece % cut.row_pieces * cut.piece_rows;
@@ -377,16 +379,10 @@ void run_lattice(const Plan& p, const Lattice& l, const Cut& cut, const typename
                  kTileDepth;
     };
     for (int64_t panel = i % panel_pieces; panel < panels; panel += panel_pieces)
-      for (int64_t first = 0; first < tiles; first += 2 * kPairs) {
-        const int64_t last = std::min(tiles, first + 2 * kPairs);
-        constexpr int64_t kSteps = kParts == 2 ? 6 : 12;  // 24 KiB of weights
-        for (int64_t step = 0; step < steps; step += kSteps)
-          for (int64_t tile = first; tile < last; tile += 2)
-            multiply_steps<kParts>(left(tile), left(std::min(tile + 1, last - 1)), cut.part_size,
-                                   cut.steps.data() + step, std::min(kSteps, steps - step),
-                                   weights + (panel * steps + step) * kStepWeights, step == 0,
-                                   sums + (tile - first) / 2 * kSums);
-        if (steps == 0) std::fill_n(sums, kPairs * kSums, 0.0f);
+      for (int64_t first = 0; first < tiles; first += 2) {
+        const int64_t last = std::min(tiles, first + 2);
+        multiply_steps<kParts>(left(first), left(last - 1), cut.part_size, cut.steps,
+                               weights + panel * steps * kStepWeights, sums);
         for (int64_t tile = first; tile < last; ++tile) {
           const int64_t rest = tile % group_tiles;
           write_tile(p, l, cut, output, first_group + tile / group_tiles,

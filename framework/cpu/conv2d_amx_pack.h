@@ -16,19 +16,40 @@ inline void zero_sums() {
   _tile_zero(2);
   _tile_zero(3);
 }
-inline void load_left(const bf16* first, const bf16* second) {
-  _tile_loadd(4, first, 64);
-  _tile_loadd(5, second, 64);
-}
-inline void load_right(const bf16* first, const bf16* second) {
+// A tile is loaded just before it is used: loads and products overlap.
+inline void multiply_last_left_by(const bf16* first, const bf16* second) {
   _tile_loadd(6, first, 64);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_dpbf16ps(2, 5, 6);
   _tile_loadd(7, second, 64);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_dpbf16ps(3, 5, 7);
 }
-inline void multiply_tiles() {
+inline void multiply_tiles_by_last_right(const bf16* first, const bf16* second) {
+  _tile_loadd(4, first, 64);
   _tile_dpbf16ps(0, 4, 6);
   _tile_dpbf16ps(1, 4, 7);
+  _tile_loadd(5, second, 64);
   _tile_dpbf16ps(2, 5, 6);
   _tile_dpbf16ps(3, 5, 7);
+}
+inline void multiply_tiles(const bf16* left, const bf16* second_left, const bf16* right,
+                           const bf16* second_right) {
+  _tile_loadd(4, left, 64);
+  _tile_loadd(6, right, 64);
+  _tile_dpbf16ps(0, 4, 6);
+  _tile_loadd(7, second_right, 64);
+  _tile_dpbf16ps(1, 4, 7);
+  _tile_loadd(5, second_left, 64);
+  _tile_dpbf16ps(2, 5, 6);
+  _tile_dpbf16ps(3, 5, 7);
+}
+// A processor that has executed nothing but tile instructions for 0.7 us takes 0.3 us to execute
+// the next vector instruction, which costs a sixth of the time of a sum of 72 products (measured on
+// Granite Rapids). One addition every now and then avoids it.
+inline void keep_vector_unit_awake() {
+  __m512 x = _mm512_setzero_ps();
+  asm volatile("vaddps %0, %0, %0" : "+v"(x));
 }
 // The sums are (2, 2) tiles of 16 rows, `down` and `right` elements from one another.
 inline void load_sums(const float* sums, int64_t down, int64_t right, int64_t stride_bytes) {

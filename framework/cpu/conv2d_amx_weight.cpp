@@ -2,8 +2,8 @@
 // times the x under the tap. The reduction runs over pixels, 32 to a tile, so both operands are
 // copied into tiles that are transposed:
 //
-//   dy: (group of images, row, 32 positions, block of 16 k): 16 rows of k by 32 positions
-//   x:  (group, plane, row, block of 16 c, pairing): pairs of positions by 16 c
+//   dy: (group of images, 32 k, row, 32 positions, half of k): 16 rows of k by 32 positions
+//   x:  (group, 32 c, plane, row, half of c, pairing): pairs of positions by 16 c
 //
 // A position is (column, image of the group); images narrower than a tile are interleaved until a
 // row has 32 positions. A tap shifts x by whole columns: with an even group pairs stay pairs, else
@@ -12,6 +12,8 @@
 
 #if defined(__x86_64__)
 #include <algorithm>
+#include <array>
+#include <vector>
 
 #include "framework/cpu/amx.h"
 #include "framework/cpu/scratch.h"
@@ -25,6 +27,7 @@ namespace ddpm::cpu {
 namespace {
 
 constexpr int64_t kTile = kTileRows * kTileDepth;
+constexpr int64_t kLeastPieces = 8;  // for the threads to share
 
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -33,7 +36,8 @@ struct Layout {
   int64_t k_blocks, c_blocks;        // of 16, in pairs
   int64_t plane_height, pairs;       // rows of a plane of x, pairs of positions of a row
   int64_t planes, pairings;
-  int64_t dy_group, x_group;  // elements of one part of one group
+  // Elements of one part: of 32 channels of one group, of half of a row of those, of a group.
+  int64_t dy_slice, x_slice, x_half, dy_group, x_group;
 
   explicit Layout(const Conv2dProblem& p) {
     group = std::clamp<int64_t>(kTileDepth / p.out_width, 1, p.images);
@@ -45,173 +49,236 @@ struct Layout {
     const int64_t reach = (p.kernel_width - 1) / p.stride;
     pairs = divide_up(row_tiles * kTileDepth + reach * group, 2);
     pairings = group % 2 == 1 && reach > 0 ? 2 : 1;
-    dy_group = p.out_height * row_tiles * k_blocks * kTile;
-    x_group = planes * plane_height * c_blocks * pairings * pairs * 32;
+    dy_slice = p.out_height * row_tiles * 2 * kTile;
+    x_half = pairings * pairs * 32;
+    x_slice = planes * plane_height * 2 * x_half;
+    dy_group = k_blocks / 2 * dy_slice;
+    x_group = c_blocks / 2 * x_slice;
+  }
+  int64_t dy_tile(int64_t block, int64_t row, int64_t tile) const {
+    return block / 2 * dy_slice + ((row * row_tiles + tile) * 2 + block % 2) * kTile;
   }
   int64_t x_row(int64_t plane, int64_t row, int64_t block, int64_t pairing) const {
-    return ((((plane * plane_height + row) * c_blocks + block) * pairings + pairing) * pairs) * 32;
+    return block / 2 * x_slice + ((plane * plane_height + row) * 2 + block % 2) * x_half +
+           pairing * pairs * 32;
   }
 };
 
-// Row `row` of dy of one group: every block of 16 k transposed, 32 positions at a time.
+// Words (first[c], second[c]) of 16 of 32 channels: a row of the right operand, of two positions.
+template <int kHalf>
+__m512i pair_up(__m512i first, __m512i second) {
+  alignas(64) static constexpr auto kOrder = [] {
+    std::array<uint16_t, 32> order{};
+    for (int c = 0; c < 16; ++c) {
+      order[2 * c] = static_cast<uint16_t>(16 * kHalf + c);
+      order[2 * c + 1] = static_cast<uint16_t>(32 + 16 * kHalf + c);
+    }
+    return order;
+  }();
+  return _mm512_permutex2var_epi16(first, _mm512_load_si512(kOrder.data()), second);
+}
+
+// The pixels of one row of a group of images, position after position; null where there is none.
+template <class T>
+class RowPixels {
+ public:
+  RowPixels(const T* images, int64_t count, int64_t height, int64_t width, int64_t channels,
+            int64_t row)
+      : row_(images + row * width * channels),
+        count_(row >= 0 && row < height ? count : 0),
+        width_(width),
+        channels_(channels),
+        image_size_(height * width * channels) {}
+  const T* at(int64_t image, int64_t column) const {
+    const bool exists = image < count_ && column >= 0 && column < width_;
+    return exists ? row_ + image * image_size_ + column * channels_ : nullptr;
+  }
+
+ private:
+  const T* row_;
+  int64_t count_, width_, channels_, image_size_;
+};
+
+template <class Values>
+Values load_or_zero(const typename Values::T* pixel, int64_t channel, int64_t count) {
+  return pixel ? Values::load(pixel + channel, count) : Values::zero();
+}
+
+// Row `row` of dy of one group: 32 k of 32 positions at a time, transposed.
 template <class Values>
 void pack_dy_row(const Conv2dProblem& p, const Layout& l, const typename Values::T* dy,
-                 int64_t group, int64_t row, int64_t part_size, bf16* to) {
-  const auto pixel = [&](int64_t position) -> const typename Values::T* {
-    const int64_t n = group * l.group + position % l.group, column = position / l.group;
-    if (n >= p.images || column >= p.out_width) return nullptr;
-    return dy + ((n * p.out_height + row) * p.out_width + column) * p.out_channels;
+                 int64_t group, int64_t row, int64_t part_size, bf16* dy_packed) {
+  const int64_t first = group * l.group;
+  const RowPixels<typename Values::T> pixels(dy + first * p.out_pixels() * p.out_channels,
+                                             std::min(l.group, p.images - first), p.out_height,
+                                             p.out_width, p.out_channels, row);
+  const auto pixel = [&](int64_t position) {
+    return pixels.at(position % l.group, position / l.group);
   };
   for (int64_t tile = 0; tile < l.row_tiles; ++tile)
-    for (int64_t block = 0; block < l.k_blocks; ++block, to += kTile) {
-      const int64_t k = block * 16, rest = p.out_channels - k;
+    for (int64_t k = 0; k < p.out_channels; k += 32) {
+      bf16* const to = dy_packed + l.dy_tile(k / 16, row, tile);
       for (int part = 0; part < Values::kParts; ++part) {
         // Word (pair of positions, k) becomes word (k, pair).
-        __m512i words[16];
+        __m512i low[16], high[16];
         for (int64_t i = 0; i < 16; ++i) {
-          const auto *even = pixel(tile * 32 + 2 * i), *odd = pixel(tile * 32 + 2 * i + 1);
-          const Values pair =
-              rest > 0 ? Values::load(even ? even + k : nullptr, odd ? odd + k : nullptr, rest)
-                       : Values::zero();
-          words[i] = interleave_halves(pair.part(part));
+          const auto load = [&](int64_t position) {
+            return load_or_zero<Values>(pixel(position), k, p.out_channels - k).part(part);
+          };
+          const __m512i even = load(tile * 32 + 2 * i), odd = load(tile * 32 + 2 * i + 1);
+          low[i] = pair_up<0>(even, odd);
+          high[i] = pair_up<1>(even, odd);
         }
-        transpose_words(words);
-        for (int64_t i = 0; i < 16; ++i)
-          _mm512_store_si512(to + part * part_size + i * 32, words[i]);
+        transpose_words(low);
+        transpose_words(high);
+        for (int64_t i = 0; i < 16; ++i) {
+          _mm512_store_si512(to + part * part_size + i * 32, low[i]);
+          _mm512_store_si512(to + part * part_size + kTile + i * 32, high[i]);
+        }
       }
     }
 }
 
-// Row `row` of a plane of x of one group.
+// 32 c of one group of x.
 template <class Values>
-void pack_x_row(const Conv2dProblem& p, const Layout& l, const typename Values::T* x, int64_t group,
-                int64_t plane, int64_t row, int64_t part_size, bf16* x_packed) {
-  const int64_t h = row * p.stride + plane / p.stride - p.pad_top;
-  const auto pixel = [&](int64_t position) -> const typename Values::T* {
-    const int64_t n = group * l.group + position % l.group;
-    const int64_t w = position / l.group * p.stride + plane % p.stride - p.pad_left;
-    if (n >= p.images || h < 0 || h >= p.in_height || w < 0 || w >= p.in_width) return nullptr;
-    return x + ((n * p.in_height + h) * p.in_width + w) * p.in_channels;
-  };
-  for (int64_t block = 0; block < l.c_blocks; ++block) {
-    const int64_t c = block * 16, rest = p.in_channels - c;
-    for (int64_t pairing = 0; pairing < l.pairings; ++pairing) {
-      bf16* to = x_packed + l.x_row(plane, row, block, pairing);
-      for (int64_t i = 0; i < l.pairs; ++i, to += 32) {
-        const auto *even = pixel(2 * i + pairing), *odd = pixel(2 * i + pairing + 1);
-        const Values pair =
-            rest > 0 ? Values::load(even ? even + c : nullptr, odd ? odd + c : nullptr, rest)
-                     : Values::zero();
-        for (int part = 0; part < Values::kParts; ++part)
-          _mm512_store_si512(to + part * part_size, interleave_halves(pair.part(part)));
+void pack_x_slice(const Conv2dProblem& p, const Layout& l, const typename Values::T* x,
+                  int64_t group, int64_t channel, int64_t part_size, bf16* slice) {
+  const int64_t first = group * l.group, count = std::min(l.group, p.images - first);
+  for (int64_t plane = 0; plane < l.planes; ++plane)
+    for (int64_t row = 0; row < l.plane_height; ++row) {
+      const RowPixels<typename Values::T> pixels(x + first * p.in_pixels() * p.in_channels, count,
+                                                 p.in_height, p.in_width, p.in_channels,
+                                                 row * p.stride + plane / p.stride - p.pad_top);
+      bf16* const to = slice + l.x_row(plane, row, 0, 0);
+      __m512i last[Values::kParts];
+      int64_t image = 0, column = plane % p.stride - p.pad_left;
+      for (int64_t position = 0; position < 2 * l.pairs + l.pairings - 1; ++position) {
+        const auto values =
+            load_or_zero<Values>(pixels.at(image, column), channel, p.in_channels - channel);
+        if (++image == l.group) image = 0, column += p.stride;
+        for (int part = 0; part < Values::kParts; ++part) {
+          const __m512i bits = values.part(part);
+          const int64_t pairing = (position + 1) % 2;  // of this position and the one before
+          if (position > 0 && pairing < l.pairings) {
+            bf16* const pair =
+                to + part * part_size + (pairing * l.pairs + (position - 1) / 2) * 32;
+            _mm512_store_si512(pair, pair_up<0>(last[part], bits));
+            _mm512_store_si512(pair + l.x_half, pair_up<1>(last[part], bits));
+          }
+          last[part] = bits;
+        }
       }
     }
-  }
 }
 
-// One tap of a tile of 32 k by 32 c, over `count` tiles of positions.
-template <int kParts>
-void accumulate(const bf16* dy, int64_t dy_step, int64_t dy_part, const bf16* const* x,
-                int64_t x_block, int64_t x_part, int64_t count, bool is_first, float* sums) {
-  if (is_first) {
-    zero_sums();
-  } else {
-    load_sums(sums, 512, 16, 128);
-  }
-  for (int64_t i = 0; i < count; ++i, dy += dy_step) {
-    const bf16* b = x[i];
-    if constexpr (kParts == 2) {
-      load_left(dy + dy_part, dy + dy_part + kTile);
-      load_right(b, b + x_block);
-      multiply_tiles();
-      load_left(dy, dy + kTile);
-      multiply_tiles();
-      load_right(b + x_part, b + x_part + x_block);
-      multiply_tiles();
-    } else {
-      load_left(dy, dy + kTile);
-      load_right(b, b + x_block);
-      multiply_tiles();
+// A tap of half of 32 c: where it reads x, from the tile of positions.
+struct Unit {
+  int64_t tap, half, offset;
+};
+
+// In the order in which they are summed, two at a time. Pairs are rows of the kernel that meet the
+// same rows of x one after the other: what one of them reads is in the L1 cache for the other.
+std::vector<Unit> list_units(const Conv2dProblem& p, const Layout& l) {
+  std::vector<Unit> units;
+  for (int64_t s = 0; s < p.kernel_width; ++s)
+    for (int64_t i = 0; i < 2 * p.kernel_height; ++i) {
+      const int64_t half = i / p.kernel_height;
+      const int64_t r = half == 0 ? i : 2 * p.kernel_height - 1 - i;
+      const int64_t plane = r % p.stride * p.stride + s % p.stride;
+      const int64_t shift = s / p.stride * l.group;  // in positions
+      units.push_back({r * p.kernel_width + s, half,
+                       l.x_row(plane, r / p.stride, half, shift % 2) + shift / 2 * 32});
     }
-  }
-  store_sums(sums, 512, 16, 128);
+  return units;
 }
 
-// dweight (+)= the valid part of 32 k by 32 c.
+// sums (unit, 32 k, 16 c) of two units over all positions of `groups` groups.
+template <int kParts>
+void sum_products(const Conv2dProblem& p, const Layout& l, int64_t groups, const bf16* dy,
+                  int64_t dy_part, const bf16* first, const bf16* second, int64_t x_part,
+                  float* sums) {
+  zero_sums();
+  for (int64_t g = 0; g < groups; ++g) {
+    const bf16* a = dy + g * l.dy_group;
+    for (int64_t row = 0; row < p.out_height; ++row)
+      for (int64_t tile = 0; tile < l.row_tiles; ++tile, a += 2 * kTile) {
+        const int64_t place = g * l.x_slice + row * 2 * l.x_half + tile * kTile;
+        const bf16 *b = first + place, *c = second + place;
+        if constexpr (kParts == 2) {
+          multiply_tiles(a + dy_part, a + dy_part + kTile, b, c);
+          multiply_tiles_by_last_right(a, a + kTile);
+          multiply_last_left_by(b + x_part, c + x_part);
+        } else {
+          multiply_tiles(a, a + kTile, b, c);
+        }
+        keep_vector_unit_awake();
+      }
+  }
+  store_sums(sums, 256, 512, 64);
+}
+
+// dweight (+)= the valid part of 32 k by 16 c.
 void add_block(const float* sums, int64_t rows, int64_t columns, bool is_first, int64_t stride,
                float* dweight) {
-  for (int64_t k = 0; k < rows; ++k, sums += 32, dweight += stride)
-    for (int64_t c = 0; c < columns; c += 16) {
-      const auto lanes =
-          static_cast<__mmask16>(columns - c >= 16 ? 0xffff : (1 << (columns - c)) - 1);
-      __m512 sum = _mm512_load_ps(sums + c);
-      if (!is_first) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes, dweight + c));
-      _mm512_mask_storeu_ps(dweight + c, lanes, sum);
-    }
+  const auto lanes = static_cast<__mmask16>(columns >= 16 ? 0xffff : (1 << columns) - 1);
+  for (int64_t k = 0; k < rows; ++k, sums += 16, dweight += stride) {
+    __m512 sum = _mm512_load_ps(sums);
+    if (!is_first) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes, dweight));
+    _mm512_mask_storeu_ps(dweight, lanes, sum);
+  }
 }
 
 template <class Values>
 void run(const Conv2dProblem& p, const Conv2dOperands& operands) {
   constexpr int kParts = Values::kParts;
-  constexpr int64_t kMostElements = 8 << 20;  // packed at a time, 16 MiB
-  constexpr int64_t kTiles = 4;               // of positions, whose operands stay in the L1 cache
+  // Packed at a time: dy of all k and x of 32 c stay in the L2 cache.
+  constexpr int64_t kMostElements = 1 << 20;
   const Layout l(p);
   const auto *x = operands.x.data<typename Values::T>(),
              *dy = operands.y.data<typename Values::T>();
   float* const dweight = operands.weight.data<float>();
   const int64_t stride = p.taps() * p.in_channels;  // of dweight
-
-  const int64_t chunk = std::clamp<int64_t>(kMostElements / (kParts * (l.dy_group + l.x_group)), 1,
-                                            std::max<int64_t>(1, l.groups));
-  const int64_t dy_part = chunk * l.dy_group, x_part = chunk * l.x_group;
-  const Tensor packed = Tensor::empty({kParts * (dy_part + x_part)}, DType::kBf16, Device::kCpu);
-  bf16 *const dy_packed = packed.data<bf16>(), *const x_packed = dy_packed + kParts * dy_part;
   if (l.groups == 0) std::fill_n(dweight, operands.weight.numel(), 0.0f);
 
+  const int64_t chunk = std::clamp<int64_t>(kMostElements / (kParts * (l.dy_group + l.x_slice)), 1,
+                                            std::max<int64_t>(1, l.groups));
+  const int64_t dy_part = chunk * l.dy_group, x_part = chunk * l.x_slice;
+  const Tensor packed = Tensor::empty({kParts * dy_part}, DType::kBf16, Device::kCpu);
+  bf16* const dy_packed = packed.data<bf16>();
+
+  // A piece packs 32 c for itself and goes through all k; few pieces share out the k, then the
+  // taps.
+  const std::vector<Unit> units = list_units(p, l);
+  const int64_t k_pairs = l.k_blocks / 2, c_pairs = l.c_blocks / 2;
+  const int64_t unit_pairs = static_cast<int64_t>(units.size()) / 2;
+  const int64_t products = k_pairs * unit_pairs;  // of a slice
+  const int64_t shares = std::min(products, divide_up(kLeastPieces, c_pairs));
   for (int64_t first = 0; first < l.groups; first += chunk) {
     const int64_t count = std::min(chunk, l.groups - first);
-    const int64_t x_rows = l.planes * l.plane_height;
-    parallel_for(count * (p.out_height + x_rows), [&](int64_t i) {
-      const int64_t g = i / (p.out_height + x_rows), row = i % (p.out_height + x_rows);
-      if (row < p.out_height)
-        pack_dy_row<Values>(p, l, dy, first + g, row, dy_part,
-                            dy_packed + g * l.dy_group + row * l.row_tiles * l.k_blocks * kTile);
-      else
-        pack_x_row<Values>(p, l, x, first + g, (row - p.out_height) / l.plane_height,
-                           (row - p.out_height) % l.plane_height, x_part, x_packed + g * l.x_group);
+    parallel_for(count * p.out_height, [&](int64_t i) {
+      const int64_t g = i / p.out_height;
+      pack_dy_row<Values>(p, l, dy, first + g, i % p.out_height, dy_part,
+                          dy_packed + g * l.dy_group);
     });
-
-    // A piece is 32 k by 32 c, all taps; few of them share out the taps.
-    const int64_t blocks = l.k_blocks / 2 * (l.c_blocks / 2);
-    const int64_t tap_pieces = blocks < 8 ? p.taps() : 1, tap_count = p.taps() / tap_pieces;
-    const int64_t rows = count * p.out_height, tiles = rows * l.row_tiles;
-    parallel_for_scratch<float>(blocks * tap_pieces, tap_count * 1024, [&](int64_t i, float* sums) {
+    parallel_for_scratch<bf16>(c_pairs * shares, kParts * x_part, [&](int64_t i, bf16* slice) {
       const TileScope tiles_of_this_thread;
-      const int64_t block = i / tap_pieces, first_tap = i % tap_pieces * tap_count;
-      const int64_t k = block / (l.c_blocks / 2) * 2, c = block % (l.c_blocks / 2) * 2;
-      for (int64_t begin = 0; begin < tiles; begin += kTiles) {
-        const int64_t tile_count = std::min(kTiles, tiles - begin);
-        for (int64_t t = 0; t < tap_count; ++t) {
-          const int64_t r = (first_tap + t) / p.kernel_width, s = (first_tap + t) % p.kernel_width;
-          const int64_t plane = r % p.stride * p.stride + s % p.stride;
-          const bf16* under[kTiles];
-          for (int64_t j = 0; j < tile_count; ++j) {
-            const int64_t row = (begin + j) / l.row_tiles;
-            const int64_t position =
-                (begin + j) % l.row_tiles * kTileDepth + s / p.stride * l.group;
-            under[j] = x_packed + row / p.out_height * l.x_group +
-                       l.x_row(plane, row % p.out_height + r / p.stride, c, position % 2) +
-                       position / 2 * 32;
-          }
-          accumulate<kParts>(dy_packed + (begin * l.k_blocks + k) * kTile, l.k_blocks * kTile,
-                             dy_part, under, l.pairings * l.pairs * 32, x_part, tile_count,
-                             begin == 0, sums + t * 1024);
+      alignas(64) float sums[2 * 32 * 16];
+      const int64_t c = i / shares * 32, share = i % shares;
+      for (int64_t g = 0; g < count; ++g)
+        pack_x_slice<Values>(p, l, x, first + g, c, x_part, slice + g * l.x_slice);
+      for (int64_t j = products * share / shares; j < products * (share + 1) / shares; ++j) {
+        const int64_t k = j / unit_pairs;
+        const Unit* const both = units.data() + j % unit_pairs * 2;
+        sum_products<kParts>(p, l, count, dy_packed + k * l.dy_slice, dy_part,
+                             slice + both[0].offset, slice + both[1].offset, x_part, sums);
+        for (int64_t u = 0; u < 2; ++u) {
+          const int64_t channel = c + both[u].half * 16;
+          if (channel < p.in_channels)
+            add_block(sums + u * 512, std::min<int64_t>(32, p.out_channels - k * 32),
+                      p.in_channels - channel, first == 0, stride,
+                      dweight + k * 32 * stride + both[u].tap * p.in_channels + channel);
         }
       }
-      for (int64_t t = 0; t < tap_count; ++t)
-        add_block(sums + t * 1024, std::min<int64_t>(32, p.out_channels - k * 16),
-                  std::min<int64_t>(32, p.in_channels - c * 16), first == 0, stride,
-                  dweight + k * 16 * stride + (first_tap + t) * p.in_channels + c * 16);
     });
   }
 }
