@@ -190,14 +190,13 @@ struct Cut {
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512bf16,amx-tile,amx-bf16")
 
-#include "framework/cpu/conv2d_amx_pack.h"
+#include "framework/cpu/amx_tiles.h"
 
 namespace ddpm::cpu {
 namespace {
 
-constexpr int64_t kPanel = 32;                     // output channels: two tiles
-constexpr int64_t kTile = kTileRows * kTileDepth;  // elements of an operand's tile
-constexpr int64_t kSums = 4 * 256;                 // of two tiles of pixels by two of channels
+constexpr int64_t kPanel = 32;      // output channels: two tiles
+constexpr int64_t kSums = 4 * 256;  // of two tiles of pixels by two of channels
 
 template <class Values>
 void copy_pixel(const typename Values::T* pixel, int64_t channels, int64_t block_size,

@@ -12,7 +12,6 @@
 
 #if defined(__x86_64__)
 #include <algorithm>
-#include <array>
 #include <vector>
 
 #include "framework/cpu/amx.h"
@@ -21,12 +20,11 @@
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512bf16,amx-tile,amx-bf16")
 
-#include "framework/cpu/conv2d_amx_pack.h"
+#include "framework/cpu/amx_tiles.h"
 
 namespace ddpm::cpu {
 namespace {
 
-constexpr int64_t kTile = kTileRows * kTileDepth;
 constexpr int64_t kLeastPieces = 8;  // for the threads to share
 
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -63,20 +61,6 @@ struct Layout {
            pairing * pairs * 32;
   }
 };
-
-// Words (first[c], second[c]) of 16 of 32 channels: a row of the right operand, of two positions.
-template <int kHalf>
-__m512i pair_up(__m512i first, __m512i second) {
-  alignas(64) static constexpr auto kOrder = [] {
-    std::array<uint16_t, 32> order{};
-    for (int c = 0; c < 16; ++c) {
-      order[2 * c] = static_cast<uint16_t>(16 * kHalf + c);
-      order[2 * c + 1] = static_cast<uint16_t>(32 + 16 * kHalf + c);
-    }
-    return order;
-  }();
-  return _mm512_permutex2var_epi16(first, _mm512_load_si512(kOrder.data()), second);
-}
 
 // The pixels of one row of a group of images, position after position; null where there is none.
 template <class T>

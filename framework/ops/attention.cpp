@@ -6,8 +6,9 @@
 #include <utility>
 
 #include "framework/autograd/tape.h"
-#include "framework/cpu/gemm.h"
+#include "framework/cpu/attention_amx.h"
 #include "framework/cpu/scratch.h"
+#include "framework/cpu/softmax_rows.h"
 
 namespace ddpm {
 
@@ -113,6 +114,10 @@ void store(const Unrounded& x, const Rows<T>& y) {
 
 void attention_forward(const Tensor& query, const Tensor& key, const Tensor& value, int heads,
                        Tensor& weights, Tensor& y) {
+#if defined(__x86_64__)
+  if (amx_attention_supports(query, heads))
+    return amx_attention_forward(query, key, value, heads, weights, y);
+#endif
   const Heads h(query.shape(), heads);
   const int64_t blocks = (h.length + kQueries - 1) / kQueries;
   const int64_t pieces = query.shape()[0] * heads * blocks;
@@ -131,11 +136,7 @@ void attention_forward(const Tensor& query, const Tensor& key, const Tensor& val
                        : matrix(scratch, rows, h.length, h.length);
       p.noalias() = widened(h.rows<T>(query, head, begin, rows), q_or_y) *
                     widened(h.all<T>(key, head), k_or_v).transpose();
-      for (int64_t j = 0; j < rows; ++j) {
-        auto row = p.row(j).array();
-        row = ((row - row.maxCoeff()) * static_cast<A>(h.scale)).exp();
-        row *= 1 / row.sum();
-      }
+      softmax_rows(p, static_cast<A>(h.scale));
       if (weights) store(p, h.weights<T>(weights, head, begin, rows));
       const Rows<T> y_rows = h.rows<T>(y, head, begin, rows);
       auto result = unrounded(y_rows, q_or_y);
@@ -150,6 +151,10 @@ void attention_forward(const Tensor& query, const Tensor& key, const Tensor& val
 void attention_backward(const Tensor& query, const Tensor& key, const Tensor& value,
                         const Tensor& weights, int heads, const Tensor& dy, Tensor& dquery,
                         Tensor& dkey, Tensor& dvalue) {
+#if defined(__x86_64__)
+  if (amx_attention_supports(query, heads))
+    return amx_attention_backward(query, key, value, weights, heads, dy, dquery, dkey, dvalue);
+#endif
   const Heads h(query.shape(), heads);
   DDPM_NETWORK_FLOATS(query.dtype(), T, {
     using A = Accumulator<T>;
@@ -176,11 +181,7 @@ void attention_backward(const Tensor& query, const Tensor& key, const Tensor& va
         const auto dy_rows = widened(h.rows<T>(dy, head, begin, rows), dy_scratch);
         auto ds = matrix(ds_scratch, rows, h.length, h.length);
         ds.noalias() = dy_rows * v.transpose();
-        for (int64_t j = 0; j < rows; ++j) {
-          const A dot = ds.row(j).dot(p.row(j));
-          ds.row(j).array() =
-              p.row(j).array() * (ds.row(j).array() - dot) * static_cast<A>(h.scale);
-        }
+        softmax_rows_backward(p, ds, static_cast<A>(h.scale));
         dv.noalias() += p.transpose() * dy_rows;
         dk.noalias() += ds.transpose() * q;
         const Rows<T> dq_rows = h.rows<T>(dquery, head, begin, rows);

@@ -54,6 +54,11 @@ const RegisterCase three_heads("AttentionThreeHeads", attention_case({2, 3, 9}, 
 const RegisterCase two_blocks("AttentionLongSequence", attention_case({1, 131, 2}, 1));
 // Rows of P in packs, more than one per lane of a warp on CUDA.
 const RegisterCase packs("AttentionPacks", attention_case({1, 132, 2}, 2));
+// Wide enough for the matrix unit of the CPU: tails of its tiles, more than one block of queries,
+// and heads enough for one block.
+const RegisterCase tiles("AttentionTiles", attention_case({1, 37, 42}, 2));
+const RegisterCase tile_blocks("AttentionTileBlocks", attention_case({1, 129, 16}, 1));
+const RegisterCase many_heads("AttentionManyHeads", attention_case({2, 17, 64}, 4));
 const RegisterCase sharp("AttentionSharp", attention_case({1, 4, 3}, 1, 5));
 
 Tensor f32(Shape shape) { return Tensor::zeros(shape, DType::kF32, Device::kCpu); }

@@ -111,7 +111,7 @@ DDPM_OP_CASE(
         [](const Tensors& in) {
           return silu(plain_group_norm({concat_channels(in[0], in[1]), in[2], in[3]}, 3, 1e-6));
         },
-    .bench_shapes = {{16, 16, 16, 256}, {16, 16, 16, 256}, {512}, {512}});
+    .bench_shapes = {{16, 16, 16, 256}, {16, 16, 16, 128}, {384}, {384}});
 DDPM_OP_CASE(
     GroupNormSkipInGroup,
     .inputs = {{{2, 2, 3, 16}, -2, 3}, {{2, 2, 3, 8}}, per_channel(24), per_channel(24)},

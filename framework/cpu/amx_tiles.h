@@ -1,12 +1,13 @@
-// Tiles and how operands are laid out for them in conv2d_amx*.cpp, which include this file under
-// their
-// `#pragma GCC target` after every other header: what is defined here uses AVX-512.
+// Tiles, and how operands are laid out for them: for sources that compile code for the matrix unit
+// (conv2d_amx*.cpp, attention_amx.cpp), which include this file under their `#pragma GCC target`
+// after every other header: what is defined here uses AVX-512.
 //
-// `Parts` is 1 for bf16 problems, and 2 (high, low) for f32 ones; the parts of an array lie behind
-// one another.
+// `Parts` is 1 for bf16 problems, and 2 (high, low) for f32 ones.
 
 namespace ddpm::cpu {
 namespace {
+
+constexpr int64_t kTile = kTileRows * kTileDepth;  // elements of an operand's tile
 
 // Tiles 0 to 3 are 2 x 2 sums, 4 and 5 the two left operands, 6 and 7 the two right ones. GCC's
 // intrinsics are statements that want the number of a tile as a literal.
@@ -73,20 +74,21 @@ inline __m512i round_pair(__m512 high_lanes, __m512 low_lanes) {
 }
 
 // 32 values on their way into a tile: two vectors of f32, or their bits as bf16.
-struct F32Values {
-  static constexpr int kParts = 2;
+template <int kParts_>
+struct SplitValues {
+  static constexpr int kParts = kParts_;
   using T = float;
   __m512 low_lanes, high_lanes;
 
-  static F32Values zero() { return {_mm512_setzero_ps(), _mm512_setzero_ps()}; }
+  static SplitValues zero() { return {_mm512_setzero_ps(), _mm512_setzero_ps()}; }
   // The first `count` of 32 neighbours, zeros behind them.
-  static F32Values load(const float* p, int64_t count) {
+  static SplitValues load(const float* p, int64_t count) {
     const uint32_t mask = count >= 32 ? 0xffffffffu : (1u << count) - 1u;
     return {_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p),
             _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask >> 16), p + 16)};
   }
   // 16 neighbours of each.
-  static F32Values load(const float* first, const float* second, int64_t count) {
+  static SplitValues load(const float* first, const float* second, int64_t count) {
     const auto mask = static_cast<__mmask16>(count >= 16 ? 0xffffu : (1u << count) - 1u);
     return {first ? _mm512_maskz_loadu_ps(mask, first) : _mm512_setzero_ps(),
             second ? _mm512_maskz_loadu_ps(mask, second) : _mm512_setzero_ps()};
@@ -98,6 +100,9 @@ struct F32Values {
                       _mm512_sub_ps(low_lanes, widen(_mm512_castsi512_si256(high))));
   }
 };
+
+using F32Values = SplitValues<2>;
+using RoundedValues = SplitValues<1>;
 
 struct Bf16Values {
   static constexpr int kParts = 1;
@@ -124,6 +129,20 @@ inline __m512i interleave_halves(__m512i x) {
                                                       21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
                                                       11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
   return _mm512_permutexvar_epi16(_mm512_load_si512(kOrder), x);
+}
+
+// Words (first[c], second[c]) of 16 of 32 columns: a row of the right operand, of two rows.
+template <int kHalf>
+__m512i pair_up(__m512i first, __m512i second) {
+  alignas(64) static constexpr auto kOrder = [] {
+    std::array<uint16_t, 32> order{};
+    for (int c = 0; c < 16; ++c) {
+      order[2 * c] = static_cast<uint16_t>(16 * kHalf + c);
+      order[2 * c + 1] = static_cast<uint16_t>(32 + 16 * kHalf + c);
+    }
+    return order;
+  }();
+  return _mm512_permutex2var_epi16(first, _mm512_load_si512(kOrder.data()), second);
 }
 
 // Transposes 16 rows of 16 32-bit words.
