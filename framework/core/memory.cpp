@@ -1,5 +1,9 @@
 #include "framework/core/memory.h"
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include <cstdlib>
 #include <cstring>
 
@@ -22,11 +26,18 @@ void copy_to_host(void* destination, const std::byte* source, size_t bytes);
 namespace cpu {
 namespace {
 
+// Large blocks lie on huge pages where the system grants them: fewer faults at the start, and fewer
+// misses of the address cache on every pass.
 std::byte* allocate(size_t bytes) {
-  void* block = std::aligned_alloc(memory::kAlignment, bytes);
+  constexpr size_t kHugePage = size_t{2} << 20;
+  const bool is_large = bytes >= 2 * kHugePage;
+  void* block = std::aligned_alloc(is_large ? kHugePage : memory::kAlignment, bytes);
   if (!block)
     throw memory::OutOfMemory(
         fmt::format("out of memory: {} were asked for", memory::binary_size(bytes)));
+#ifdef __linux__
+  if (is_large) madvise(block, bytes, MADV_HUGEPAGE);  // a wish: that it is refused is no error
+#endif
   return static_cast<std::byte*>(block);
 }
 void release(std::byte* block) { std::free(block); }

@@ -5,6 +5,7 @@
 // captures the slot, and the values can be freed early.
 #pragma once
 
+#include <any>
 #include <cstddef>
 #include <memory>
 #include <vector>
@@ -89,7 +90,7 @@ struct GradSlot {
   // What an op made of the values, kept for its next call: weights at inference in the layout of a
   // kernel. Only of tensors that require no gradient, whose values nothing changes while they are
   // in use; Parameters shows new tensors whenever theirs are others.
-  std::shared_ptr<void> prepared = {};
+  std::any prepared = {};
 };
 
 inline bool Tensor::requires_grad() const { return slot_ && slot_->requires_grad; }

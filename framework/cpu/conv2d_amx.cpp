@@ -12,6 +12,7 @@
 
 #if defined(__x86_64__)
 #include <algorithm>
+#include <any>
 #include <memory>
 #include <vector>
 
@@ -30,11 +31,13 @@ struct PackedWeights {
 
 // Those of the last call for a weight that no training changes, else an empty one.
 std::shared_ptr<PackedWeights> prepared_weights(Conv2dPass pass, const Tensor& weight) {
-  if (weight.requires_grad()) return std::make_shared<PackedWeights>(PackedWeights{pass, {}});
-  std::shared_ptr<void>& kept = weight.slot()->prepared;
-  if (!kept || static_cast<PackedWeights*>(kept.get())->pass != pass)
-    kept = std::make_shared<PackedWeights>(PackedWeights{pass, {}});
-  return std::static_pointer_cast<PackedWeights>(kept);
+  const auto fresh = std::make_shared<PackedWeights>(PackedWeights{pass, {}});
+  if (weight.requires_grad()) return fresh;
+  std::any& kept = weight.slot()->prepared;
+  const auto* packed = std::any_cast<std::shared_ptr<PackedWeights>>(&kept);
+  if (packed && (*packed)->pass == pass) return *packed;
+  kept = fresh;
+  return fresh;
 }
 
 // Where a tap reads, from the pixel it is for, and which weights it has.

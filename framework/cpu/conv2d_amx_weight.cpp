@@ -26,6 +26,7 @@ namespace ddpm::cpu {
 namespace {
 
 constexpr int64_t kLeastPieces = 8;  // for the threads to share
+constexpr int64_t kPixelsAhead = 16;
 
 constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -137,8 +138,10 @@ void pack_x_slice(const Conv2dProblem& p, const Layout& l, const typename Values
       __m512i last[Values::kParts];
       int64_t image = 0, column = plane % p.stride - p.pad_left;
       for (int64_t position = 0; position < 2 * l.pairs + l.pairings - 1; ++position) {
-        const auto values =
-            load_or_zero<Values>(pixels.at(image, column), channel, p.in_channels - channel);
+        const auto* const pixel = pixels.at(image, column);
+        // One line in so many: too sparse for the processor to foresee.
+        if (pixel) __builtin_prefetch(pixel + channel + kPixelsAhead * p.in_channels);
+        const auto values = load_or_zero<Values>(pixel, channel, p.in_channels - channel);
         if (++image == l.group) image = 0, column += p.stride;
         for (int part = 0; part < Values::kParts; ++part) {
           const __m512i bits = values.part(part);

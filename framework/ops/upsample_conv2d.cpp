@@ -1,6 +1,7 @@
 #include "framework/ops/upsample_conv2d.h"
 
 #include <algorithm>
+#include <any>
 
 #include "framework/autograd/tape.h"
 #include "framework/cpu/parallel.h"
@@ -10,6 +11,10 @@ namespace ddpm {
 namespace {
 
 Tensor smear_kernel(const Tensor& weight) {
+  // Once for weights that do not change; a CUDA graph must read them anew in every replay.
+  const bool keeps = !weight.requires_grad() && weight.device() == Device::kCpu;
+  std::any& kept = weight.slot()->prepared;
+  if (const auto* smeared = std::any_cast<Tensor>(&kept); smeared && keeps) return *smeared;
   const int64_t outputs = weight.shape()[0], channels = weight.shape()[3];
   Tensor smeared = Tensor::empty({channels, 4, 4, outputs}, weight.dtype(), weight.device());
   DDPM_DISPATCH(weight.device(), smear_kernel_forward(weight, smeared));
@@ -18,6 +23,7 @@ Tensor smear_kernel(const Tensor& weight) {
     DDPM_DISPATCH(weight.device(), smear_kernel_backward(dsmeared, dweight));
     accumulate_grad(weight.slot(), dweight);
   });
+  if (keeps) kept = smeared;
   return smeared;
 }
 
