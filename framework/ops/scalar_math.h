@@ -13,33 +13,50 @@ namespace ddpm::math {
 // would cost six times as much); relative error below 2e-7 (Cephes expf), 0 and infinity saturate
 // at the ends of the normal range.
 DDPM_HD inline double exp(double x) { return ::exp(x); }
+
+// e^x = p * 2^n for x in [-87, 88]
+struct ExpParts {
+  float p;
+  int32_t n;
+  DDPM_HD explicit ExpParts(float x) {
+    const float rounded = rintf(x * 1.44269504f);
+    float r = fmaf(rounded, -0.693359375f, x);  // ln 2 in two parts: rounded * high is exact
+    r = fmaf(rounded, 2.12194440e-4f, r);
+    p = 1.9875691500e-4f;
+    p = fmaf(p, r, 1.3981999507e-3f);
+    p = fmaf(p, r, 8.3334519073e-3f);
+    p = fmaf(p, r, 4.1665795894e-2f);
+    p = fmaf(p, r, 1.6666665459e-1f);
+    p = fmaf(p, r, 5.0000001201e-1f);
+    p = fmaf(p, r * r, r + 1.0f);
+    n = static_cast<int32_t>(rounded);
+  }
+  DDPM_HD static float power_of_2(int32_t n) {
+    const uint32_t bits = static_cast<uint32_t>(n + 127) << 23;
+    float power;
+    memcpy(&power, &bits, sizeof power);
+    return power;
+  }
+};
+
 DDPM_HD inline float exp(float x) {
   // Not fminf and fmaxf, whose rules for NaN keep compilers from vectorising; NaN passes through.
   x = x < -87.3f ? -87.3f : x;
   x = x > 88.7f ? 88.7f : x;
-  const float n = rintf(x * 1.44269504f);
-  float r = fmaf(n, -0.693359375f, x);  // ln 2 in two parts, so that n * high is exact
-  r = fmaf(n, 2.12194440e-4f, r);
-  float p = 1.9875691500e-4f;
-  p = fmaf(p, r, 1.3981999507e-3f);
-  p = fmaf(p, r, 8.3334519073e-3f);
-  p = fmaf(p, r, 4.1665795894e-2f);
-  p = fmaf(p, r, 1.6666665459e-1f);
-  p = fmaf(p, r, 5.0000001201e-1f);
-  p = fmaf(p, r * r, r + 1.0f);
-  // p * 2^n in two exact halves: n = 128 alone would overflow the exponent field.
-  const int32_t half = static_cast<int32_t>(n) >> 1, rest = static_cast<int32_t>(n) - half;
-  const uint32_t high_bits = static_cast<uint32_t>(half + 127) << 23;
-  const uint32_t low_bits = static_cast<uint32_t>(rest + 127) << 23;
-  float high, low;
-  memcpy(&high, &high_bits, sizeof high);
-  memcpy(&low, &low_bits, sizeof low);
-  return p * high * low;
+  const ExpParts e(x);
+  // Two exact halves: n = 128 alone would overflow the exponent field.
+  const int32_t half = e.n >> 1;
+  return e.p * ExpParts::power_of_2(half) * ExpParts::power_of_2(e.n - half);
 }
 
-template <class T>
-DDPM_HD T sigmoid(T x) {
-  return T(1) / (T(1) + exp(-x));
+DDPM_HD inline double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+// By e^-|x|, which needs one bound and one power of 2.
+DDPM_HD inline float sigmoid(float x) {
+  float m = -fabsf(x);
+  m = -87.0f > m ? -87.0f : m;
+  const ExpParts parts(m);
+  const float e = parts.p * ExpParts::power_of_2(parts.n);
+  return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 
 struct Add {
