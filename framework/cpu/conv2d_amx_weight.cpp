@@ -233,13 +233,17 @@ void run(const Conv2dProblem& p, const Conv2dOperands& operands) {
   const Tensor packed = Tensor::empty({kParts * dy_part}, DType::kBf16, Device::kCpu);
   bf16* const dy_packed = packed.data<bf16>();
 
-  // A piece packs 32 c for itself and goes through all k; few pieces share out the k, then the
-  // taps.
+  // A piece is 32 c, all k, all taps; few pieces share out the k, then the taps. It packs its x
+  // itself, into the caches that will read it, but where too many would pack the same.
   const std::vector<Unit> units = list_units(p, l);
   const int64_t k_pairs = l.k_blocks / 2, c_pairs = l.c_blocks / 2;
   const int64_t unit_pairs = static_cast<int64_t>(units.size()) / 2;
   const int64_t products = k_pairs * unit_pairs;  // of a slice
   const int64_t shares = std::min(products, divide_up(kLeastPieces, c_pairs));
+  const bool is_shared = shares > 2;
+  const int64_t slice_size = kParts * x_part;
+  const Tensor shared =
+      Tensor::empty({is_shared ? c_pairs * slice_size : 0}, DType::kBf16, Device::kCpu);
   for (int64_t first = 0; first < l.groups; first += chunk) {
     const int64_t count = std::min(chunk, l.groups - first);
     parallel_for(count * p.out_height, [&](int64_t i) {
@@ -247,26 +251,34 @@ void run(const Conv2dProblem& p, const Conv2dOperands& operands) {
       pack_dy_row<Values>(p, l, dy, first + g, i % p.out_height, dy_part,
                           dy_packed + g * l.dy_group);
     });
-    parallel_for_scratch<bf16>(c_pairs * shares, kParts * x_part, [&](int64_t i, bf16* slice) {
-      const TileScope tiles_of_this_thread;
-      alignas(64) float sums[2 * 32 * 16];
-      const int64_t c = i / shares * 32, share = i % shares;
-      for (int64_t g = 0; g < count; ++g)
-        pack_x_slice<Values>(p, l, x, first + g, c, x_part, slice + g * l.x_slice);
-      for (int64_t j = products * share / shares; j < products * (share + 1) / shares; ++j) {
-        const int64_t k = j / unit_pairs;
-        const Unit* const both = units.data() + j % unit_pairs * 2;
-        sum_products<kParts>(p, l, count, dy_packed + k * l.dy_slice, dy_part,
-                             slice + both[0].offset, slice + both[1].offset, x_part, sums);
-        for (int64_t u = 0; u < 2; ++u) {
-          const int64_t channel = c + both[u].half * 16;
-          if (channel < p.in_channels)
-            add_block(sums + u * 512, std::min<int64_t>(32, p.out_channels - k * 32),
-                      p.in_channels - channel, first == 0, stride,
-                      dweight + k * 32 * stride + both[u].tap * p.in_channels + channel);
-        }
-      }
-    });
+    const auto pack_x = [&](int64_t c, int64_t g, bf16* slice) {
+      pack_x_slice<Values>(p, l, x, first + g, c * 32, x_part, slice + g * l.x_slice);
+    };
+    if (is_shared)
+      parallel_for(c_pairs * count, [&](int64_t i) {
+        pack_x(i / count, i % count, shared.data<bf16>() + i / count * slice_size);
+      });
+    parallel_for_scratch<bf16>(
+        c_pairs * shares, is_shared ? 0 : slice_size, [&](int64_t i, bf16* scratch) {
+          const TileScope tiles_of_this_thread;
+          alignas(64) float sums[2 * 32 * 16];
+          const int64_t c = i / shares, share = i % shares;
+          bf16* const slice = is_shared ? shared.data<bf16>() + c * slice_size : scratch;
+          for (int64_t g = 0; g < count && !is_shared; ++g) pack_x(c, g, slice);
+          for (int64_t j = products * share / shares; j < products * (share + 1) / shares; ++j) {
+            const int64_t k = j / unit_pairs;
+            const Unit* const both = units.data() + j % unit_pairs * 2;
+            sum_products<kParts>(p, l, count, dy_packed + k * l.dy_slice, dy_part,
+                                 slice + both[0].offset, slice + both[1].offset, x_part, sums);
+            for (int64_t u = 0; u < 2; ++u) {
+              const int64_t channel = c * 32 + both[u].half * 16;
+              if (channel < p.in_channels)
+                add_block(sums + u * 512, std::min<int64_t>(32, p.out_channels - k * 32),
+                          p.in_channels - channel, first == 0, stride,
+                          dweight + k * 32 * stride + both[u].tap * p.in_channels + channel);
+            }
+          }
+        });
   }
 }
 
