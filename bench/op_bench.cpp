@@ -2,13 +2,16 @@
 // machine or GB/s beside that of a large copy, both measured in the same call.
 //
 //   op_bench [--device cuda] [--dtype bf16] [--scale N] [--json] [filter]
+//   op_bench --benchmark_out=ops.json --benchmark_filter='Conv2d.*/backward'
 //
+// Google Benchmark registers, filters and reports; time comes from timing.h, as everywhere here.
 // --scale takes N times as many samples as the case names, which is what fills a GPU; filter is a
-// part of a printed name.
+// regular expression that a part of a printed name matches.
 //
 // Bytes count every tensor once: forward inputs and output; backward the output's gradient, the
 // inputs and their gradients. Backward FLOPs are twice the forward ones. An op that need not touch
 // all of that, or whose tensors stay in a cache, shows more than the copy's rate.
+#include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -70,53 +73,115 @@ Timing time_backward(const OpCase& c, const Tensors& in, const Tensor& dy,
   return time_samples(backward, options);
 }
 
-void add(Report& report, const OpCase& c, const char* pass, const Timing& t, double flops,
-         double bytes, const CommonOptions& options) {
-  const bool arithmetic = flops > 0;
-  const double rate = (arithmetic ? flops : bytes) / t.seconds;
-  Machine& machine = options.machine();
-  const double peak = arithmetic ? machine.matmul_peak(options.dtype) : machine.copy_peak();
-  const char* unit = arithmetic ? "GFLOP/s" : "GB/s";
-  Json figure = {{"op", c.name}, {"pass", pass}, {"dtype", name_of(options.dtype)}};
-  figure.update(timing_json(t));
-  figure.update(Json{{"rate", rate / 1e9}, {"unit", unit}, {"of_peak", rate / peak}});
-  report.add(fmt::format("{:<40} {:>9.4f} {:>9.1f} {:<7} {:>8.2f} {:>6}/{}", c.name + "/" + pass,
-                         1e3 * t.seconds, rate / 1e9, unit, rate / peak, t.healthy, t.samples),
-             std::move(figure));
-}
+// The inputs, and what a pass costs.
+struct Work {
+  Tensors in;
+  Tensor y;
+  double flops = 0, forward_bytes = 0, backward_bytes = 0;
 
-void run_case(const OpCase& c, const Options& options, Report& report) {
-  const auto wanted = [&](const char* pass) {
-    return (c.name + "/" + pass).find(options.filter) != std::string::npos;
-  };
-  if (!wanted("forward") && !wanted("backward")) return;
+  Work(const OpCase& c, const Options& options)
+      : in(make_inputs(c, options)),
+        y(c.run(in)),
+        flops(c.bench_flops * static_cast<double>(options.scale)) {
+    forward_bytes = total_bytes(in, false) + static_cast<double>(y.bytes());
+    backward_bytes = forward_bytes + total_bytes(in, true);
+  }
+};
+
+void run_benchmark(benchmark::State& state, const OpCase& c, bool is_backward,
+                   const Options& options) {
   const CommonOptions& common = options.common;
   const PoolScope scope(Pool::create(common.device()));
-  const Tensors in = make_inputs(c, options);
-  const Tensor y = c.run(in);
-  const double flops = c.bench_flops * static_cast<double>(options.scale);
-  if (wanted("forward"))
-    add(report, c, "forward", time_forward(c, in, common.timing), flops,
-        total_bytes(in, false) + static_cast<double>(y.bytes()), common);
-  const bool differentiable =
-      std::any_of(in.begin(), in.end(), std::mem_fn(&Tensor::requires_grad));
-  if (!differentiable || !wanted("backward")) return;
-  // Random: of a constant gradient some ops make zeros.
-  const Tensor dy = testing::make_inputs({.name = "dy", .inputs = {{y.shape()}}, .run = {}},
-                                         y.dtype(), common.device())[0]
-                        .detach();
-  add(report, c, "backward", time_backward(c, in, dy, common.timing), 2 * flops,
-      static_cast<double>(dy.bytes()) + total_bytes(in, false) + total_bytes(in, true), common);
+  const Work work(c, options);
+  Timing t;
+  for ([[maybe_unused]] auto once : state) {
+    if (is_backward) {
+      // Random: of a constant gradient some ops make zeros.
+      const Tensor dy =
+          testing::make_inputs({.name = "dy", .inputs = {{work.y.shape()}}, .run = {}},
+                               work.y.dtype(), common.device())[0]
+              .detach();
+      t = time_backward(c, work.in, dy, common.timing);
+    } else {
+      t = time_forward(c, work.in, common.timing);
+    }
+    state.SetIterationTime(t.seconds);
+  }
+  const double flops = is_backward ? 2 * work.flops : work.flops;
+  const double bytes = is_backward ? work.backward_bytes : work.forward_bytes;
+  state.counters = {
+      {"best_seconds", t.best},
+      {"healthy", t.healthy},
+      {"samples", t.samples},
+      {"probe_min", t.probe_min},
+      {"probe_max", t.probe_max},
+      {flops > 0 ? "flop_per_s" : "byte_per_s", (flops > 0 ? flops : bytes) / t.seconds}};
+}
+
+// Google Benchmark's results in the format of the other programs.
+class Reporter : public benchmark::BenchmarkReporter {
+ public:
+  Reporter(Report& report, const CommonOptions& options) : report_(report), options_(options) {}
+  bool ReportContext(const Context&) override { return true; }
+  void ReportRuns(const std::vector<Run>& runs) override {
+    for (const Run& run : runs) add(run);
+  }
+
+ private:
+  void add(const Run& run) {
+    const auto counter = [&](const char* name) { return run.counters.at(name).value; };
+    const std::string& name = run.run_name.function_name;
+    const size_t slash = name.find('/');
+    const bool arithmetic = run.counters.contains("flop_per_s");
+    const double rate = counter(arithmetic ? "flop_per_s" : "byte_per_s");
+    Machine& machine = options_.machine();
+    const double peak = arithmetic ? machine.matmul_peak(options_.dtype) : machine.copy_peak();
+    const char* unit = arithmetic ? "GFLOP/s" : "GB/s";
+    const Timing t{run.real_accumulated_time,
+                   counter("best_seconds"),
+                   static_cast<int>(counter("healthy")),
+                   static_cast<int>(counter("samples")),
+                   counter("probe_min"),
+                   counter("probe_max")};
+    Json figure = {{"op", name.substr(0, slash)},
+                   {"pass", name.substr(slash + 1)},
+                   {"dtype", name_of(options_.dtype)}};
+    figure.update(timing_json(t));
+    figure.update(Json{{"rate", rate / 1e9}, {"unit", unit}, {"of_peak", rate / peak}});
+    report_.add(fmt::format("{:<40} {:>9.4f} {:>9.1f} {:<7} {:>8.2f} {:>6}/{}", name,
+                            1e3 * t.seconds, rate / 1e9, unit, rate / peak, t.healthy, t.samples),
+                std::move(figure));
+  }
+
+  Report& report_;
+  const CommonOptions& options_;
+};
+
+bool is_differentiable(const OpCase& c) {
+  return std::any_of(c.inputs.begin(), c.inputs.end(), [](const testing::Input& input) {
+    return input.differentiable && !input.integer;
+  });
 }
 
 void run(const Options& options) {
-  Report report(options.common, fmt::format("{:<40} {:>9} {:>17} {:>8} {:>8}", "op", "ms", "rate",
-                                            "of peak", "healthy"));
   for (const OpCase& c : testing::op_cases()) {
     if (c.bench_shapes.empty()) continue;
     if (options.common.dtype == DType::kBf16 && c.bf16_tolerance == 0) continue;
-    run_case(c, options, report);
+    for (const bool is_backward : {false, true}) {
+      if (is_backward && !is_differentiable(c)) continue;
+      const std::string name = c.name + (is_backward ? "/backward" : "/forward");
+      benchmark::RegisterBenchmark(name.c_str(), run_benchmark, c, is_backward, options)
+          ->UseManualTime()
+          ->Iterations(1);
+    }
   }
+  Report report(options.common, fmt::format("{:<40} {:>9} {:>17} {:>8} {:>8}", "op", "ms", "rate",
+                                            "of peak", "healthy"));
+  Reporter reporter(report, options.common);
+  if (options.filter.empty())
+    benchmark::RunSpecifiedBenchmarks(&reporter);
+  else
+    benchmark::RunSpecifiedBenchmarks(&reporter, options.filter);
   report.finish();
 }
 
@@ -124,12 +189,13 @@ void run(const Options& options) {
 }  // namespace ddpm::bench
 
 int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);  // takes --benchmark_...
   CLI::App app("Times single ops, the cases of the tests at realistic sizes.");
   ddpm::bench::Options options;
   add_options(app, options.common);
   app.add_option("--scale", options.scale, "times the samples that a case names")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
-  app.add_option("filter", options.filter, "a part of the name of what to time");
+  app.add_option("filter", options.filter, "a regular expression for what to time");
   return ddpm::bench::run_program(app, argc, argv, [&] { ddpm::bench::run(options); });
 }
