@@ -16,13 +16,11 @@
 #include <memory>
 #include <vector>
 
-#include "framework/cpu/amx.h"
+#include "framework/cpu/conv2d_amx_plan.h"
 #include "framework/cpu/scratch.h"
 
 namespace ddpm::cpu {
 namespace {
-
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 struct PackedWeights {
   Conv2dPass pass;
@@ -39,153 +37,6 @@ std::shared_ptr<PackedWeights> prepared_weights(Conv2dPass pass, const Tensor& w
   kept = fresh;
   return fresh;
 }
-
-// Where a tap reads, from the pixel it is for, and which weights it has.
-struct Tap {
-  int64_t plane, row, column, index;
-};
-
-// Pixels that are computed through the same taps: pixel (i, j) of the lattice is pixel
-// (top + i * step, left + j * step) of the result. Forward has one lattice, the data gradient of
-// stride d the d * d remainders of the pixels.
-struct Lattice {
-  int64_t rows, columns, top, left, step;
-  int64_t first_row, first_column;  // of the input, at row 0 and column 0 of plane 0
-  std::vector<Tap> taps;
-};
-
-struct Plan {
-  int64_t images, in_height, in_width, in_channels, out_height, out_width, out_channels;
-  int64_t stride;                             // of the planes
-  int64_t tap_stride, in_stride, out_stride;  // of weight, in elements
-  std::vector<Lattice> lattices;
-};
-
-Lattice forward_lattice(const Conv2dProblem& p) {
-  Lattice l{p.out_height, p.out_width, 0, 0, 1, -p.pad_top, -p.pad_left, {}};
-  for (int64_t r = 0; r < p.kernel_height; ++r)
-    for (int64_t s = 0; s < p.kernel_width; ++s)
-      l.taps.push_back({r % p.stride * p.stride + s % p.stride, r / p.stride, s / p.stride,
-                        r * p.kernel_width + s});
-  return l;
-}
-
-// Along one axis: taps first, first + stride, ... of `extent` reach the pixels of remainder
-// `phase`; the first one reads pixel i + origin for lattice pixel i, each next one the pixel
-// before.
-struct PhaseTaps {
-  int64_t first, count, origin;
-  PhaseTaps(int64_t phase, int64_t pad, int64_t stride, int64_t extent)
-      : first((phase + pad) % stride),
-        count(extent > first ? divide_up(extent - first, stride) : 0),
-        origin((phase + pad - first) / stride) {}
-};
-
-Lattice backward_lattice(const Conv2dProblem& p, int64_t top, int64_t left) {
-  const PhaseTaps rows(top, p.pad_top, p.stride, p.kernel_height);
-  const PhaseTaps columns(left, p.pad_left, p.stride, p.kernel_width);
-  Lattice l{divide_up(p.in_height - top, p.stride),
-            divide_up(p.in_width - left, p.stride),
-            top,
-            left,
-            p.stride,
-            rows.origin - rows.count + 1,
-            columns.origin - columns.count + 1,
-            {}};
-  for (int64_t r = 0; r < rows.count; ++r)
-    for (int64_t s = 0; s < columns.count; ++s)
-      l.taps.push_back(
-          {0, rows.count - 1 - r, columns.count - 1 - s,
-           (rows.first + r * p.stride) * p.kernel_width + columns.first + s * p.stride});
-  return l;
-}
-
-Plan make_plan(Conv2dPass pass, const Conv2dProblem& p) {
-  const int64_t row = p.taps() * p.in_channels;  // of one output channel in weight
-  if (pass == Conv2dPass::kForward)
-    return {p.images,    p.in_height,         p.in_width, p.in_channels, p.out_height,
-            p.out_width, p.out_channels,      p.stride,   p.in_channels, 1,
-            row,         {forward_lattice(p)}};
-  Plan plan{p.images,
-            p.out_height,
-            p.out_width,
-            p.out_channels,
-            p.in_height,
-            p.in_width,
-            p.in_channels,
-            1,
-            p.in_channels,
-            row,
-            1,
-            {}};
-  for (int64_t top = 0; top < std::min(p.stride, p.in_height); ++top)
-    for (int64_t left = 0; left < std::min(p.stride, p.in_width); ++left)
-      plan.lattices.push_back(backward_lattice(p, top, left));
-  return plan;
-}
-
-// One product of a tile: where its left operand begins, from that of the tile.
-struct Step {
-  int64_t left;        // elements
-  int64_t tap, block;  // of weight, of 32 channels
-};
-
-// How a lattice is cut: pieces of whole rows of some groups of images, with the sizes of what a
-// piece packs.
-struct Cut {
-  int64_t group, groups;             // images interleaved, and how often
-  int64_t blocks, planes;            // of 32 channels, of pixels
-  int64_t row_tiles;                 // of one row of a group
-  int64_t piece_rows, piece_groups;  // of the lattice
-  int64_t row_pieces, group_pieces;
-  int64_t height, width;  // packed rows and columns of a piece
-  int64_t plane_size, block_size, group_size, part_size;
-  std::vector<Step> steps;
-
-  Cut(const Plan& p, const Lattice& l, int parts) {
-    constexpr int64_t kTiles = 16, kMostBytes = 768 << 10;  // a share of the L2 cache
-    int64_t reach_down = 0, reach_right = 0;
-    planes = 1;
-    for (const Tap& tap : l.taps) {
-      reach_down = std::max(reach_down, tap.row), reach_right = std::max(reach_right, tap.column);
-      planes = std::max(planes, tap.plane + 1);
-    }
-    group = std::clamp<int64_t>(kTileRows / l.columns, 1, p.images);
-    groups = divide_up(p.images, group);
-    blocks = divide_up(p.in_channels, kTileDepth);
-    row_tiles = divide_up(l.columns * group, kTileRows);
-    // The last tile of a row may read beyond its end.
-    width = l.columns + reach_right + divide_up(row_tiles * kTileRows - l.columns * group, group);
-    const int64_t row_bytes = 2 * parts * blocks * planes * width * group * kTileDepth;
-    piece_rows =
-        std::clamp<int64_t>(kMostBytes / row_bytes - reach_down, divide_up(kTiles, row_tiles),
-                            4 * divide_up(kTiles, row_tiles));
-    piece_rows = std::min(piece_rows, l.rows);
-    row_pieces = divide_up(l.rows, piece_rows);
-    piece_rows = divide_up(l.rows, row_pieces);
-    piece_groups = std::clamp<int64_t>(kTiles / (piece_rows * row_tiles), 1, groups);
-    group_pieces = divide_up(groups, piece_groups);
-    height = piece_rows + reach_down;
-    plane_size = height * width * group * kTileDepth;
-    block_size = planes * plane_size;
-    group_size = blocks * block_size;
-    part_size = piece_groups * group_size;
-    // Taps of one row of the kernel follow one another: what they read of a block of channels
-    // overlaps and is in the L1 cache.
-    for (size_t first = 0, last; first < l.taps.size(); first = last) {
-      last = first + 1;
-      while (last < l.taps.size() && l.taps[last].row == l.taps[first].row) ++last;
-      for (int64_t block = 0; block < blocks; ++block)
-        for (size_t t = first; t < last; ++t) {
-          const Tap& tap = l.taps[t];
-          steps.push_back({block * block_size + tap.plane * plane_size +
-                               (tap.row * width + tap.column) * group * kTileDepth,
-                           tap.index, block});
-        }
-    }
-  }
-  int64_t pieces() const { return row_pieces * group_pieces; }
-};
 
 }  // namespace
 }  // namespace ddpm::cpu
@@ -267,27 +118,6 @@ void pack_weight_tile(const Plan& p, const typename Values::T* weight, int64_t i
   }
 }
 
-// sums = the products of all steps: tiles 0 and 1 are the first 16 pixels by 16 channels each, 2
-// and 3 the second. They stay in their tiles throughout; weights stream out of the L2 cache.
-template <int kParts>
-void multiply_steps(const bf16* first, const bf16* second, int64_t part_size,
-                    const std::vector<Step>& steps, const bf16* weights, float* sums) {
-  zero_sums();
-  for (const Step& step : steps) {
-    const bf16 *a = first + step.left, *b = second + step.left;
-    if constexpr (kParts == 2) {
-      multiply_tiles(a + part_size, b + part_size, weights, weights + kTile);
-      multiply_tiles_by_last_right(a, b);
-      multiply_last_left_by(weights + 2 * kTile, weights + 3 * kTile);
-    } else {
-      multiply_tiles(a, b, weights, weights + kTile);
-    }
-    weights += kParts * 2 * kTile;
-    keep_vector_unit_awake();
-  }
-  store_sums(sums, 512, 256, 64);
-}
-
 inline __m512 load_lanes(const float* p, __mmask16 lanes) {
   return _mm512_maskz_loadu_ps(lanes, p);
 }
@@ -306,48 +136,84 @@ struct Output {
   T* out;
 };
 
-// 32 channels of 16 pixels: the sums of two tiles, what is added to them, and where they go.
+// Adds what is to be added to the sums of a pair of tiles, and writes them, some pixels at a time:
+// while the next pair is multiplied, which leaves the vector unit idle.
 template <class T>
-void write_tile(const Plan& p, const Lattice& l, const Cut& cut, const Output<T>& o, int64_t group,
-                int64_t row, int64_t begin, int64_t first_channel, const float* sums) {
-  const int64_t channels = p.out_channels, images = cut.group;
-  const auto lanes_from = [&](int64_t channel) {
-    const int64_t rest = std::clamp<int64_t>(channels - channel, 0, 16);
-    return static_cast<__mmask16>((1 << rest) - 1);
-  };
-  const __mmask16 low = lanes_from(first_channel), high = lanes_from(first_channel + 16);
-  const __m512 zero = _mm512_setzero_ps();
-  const __m512 low_bias = o.bias ? load_lanes(o.bias + first_channel, low) : zero;
-  const __m512 high_bias = o.bias ? load_lanes(o.bias + first_channel + 16, high) : zero;
+class PairWriter {
+ public:
+  PairWriter(const Output<T>& output, int64_t channels) : o_(output), channels_(channels) {}
 
-  const int64_t first_image = group * images, existing = std::min(images, p.images - first_image);
-  const int64_t image_size = p.out_height * p.out_width * channels, step = l.step * channels;
-  const int64_t line = first_image * image_size + first_channel +
-                       ((l.top + row * l.step) * p.out_width + l.left) * channels;
-  T* const out = o.out + line;
-  const T* const residual = o.residual ? o.residual + line : nullptr;
-  const T* const per_sample =
-      o.per_sample ? o.per_sample + first_image * channels + first_channel : nullptr;
-  int64_t column = begin / images, image = begin % images;
-  int64_t position = std::min<int64_t>(kTileRows, l.columns * images - begin);
-  for (; position > 0; --position, sums += 16) {
-    if (image < existing) {
-      const int64_t place = image * image_size + column * step;
-      __m512 y = _mm512_add_ps(_mm512_load_ps(sums), low_bias);
-      __m512 z = _mm512_add_ps(_mm512_load_ps(sums + 256), high_bias);
-      if (per_sample) {
-        y = _mm512_add_ps(y, load_lanes(per_sample + image * channels, low));
-        z = _mm512_add_ps(z, load_lanes(per_sample + image * channels + 16, high));
-      }
-      if (residual) {
-        y = _mm512_add_ps(y, load_lanes(residual + place, low));
-        z = _mm512_add_ps(z, load_lanes(residual + place + 16, high));
-      }
-      store_lanes(out + place, low, y);
-      store_lanes(out + place + 16, high, z);
-    }
-    if (++image == images) image = 0, ++column;
+  // sums: (2 tiles of pixels, 2 tiles of channels, 16, 16); pixels: 32
+  void begin(const float* sums, const Pixel* pixels, int64_t first_channel) {
+    sums_ = sums, pixels_ = pixels, first_channel_ = first_channel, next_ = 0;
+    low_ = lanes_from(first_channel);
+    high_ = lanes_from(first_channel + 16);
+    low_bias_ = high_bias_ = _mm512_setzero_ps();
+    if (!o_.bias) return;
+    low_bias_ = load_lanes(o_.bias + first_channel, low_);
+    high_bias_ = load_lanes(o_.bias + first_channel + 16, high_);
   }
+  void write(int64_t count) {
+    const int64_t last = std::min<int64_t>(2 * kTileRows, next_ + count);
+    for (; next_ < last; ++next_) {
+      const Pixel pixel = pixels_[next_];
+      if (pixel.index < 0) continue;
+      const float* const sums = sums_ + next_ / kTileRows * 512 + next_ % kTileRows * 16;
+      const int64_t place = pixel.index * channels_ + first_channel_;
+      __m512 low = _mm512_add_ps(_mm512_load_ps(sums), low_bias_);
+      __m512 high = _mm512_add_ps(_mm512_load_ps(sums + 256), high_bias_);
+      if (o_.per_sample) add(o_.per_sample + pixel.image * channels_ + first_channel_, low, high);
+      if (o_.residual) add(o_.residual + place, low, high);
+      store_lanes(o_.out + place, low_, low);
+      store_lanes(o_.out + place + 16, high_, high);
+    }
+  }
+  void finish() { write(2 * kTileRows); }
+
+ private:
+  __mmask16 lanes_from(int64_t channel) const {
+    const int64_t rest = std::clamp<int64_t>(channels_ - channel, 0, 16);
+    return static_cast<__mmask16>((1 << rest) - 1);
+  }
+  void add(const T* from, __m512& low, __m512& high) const {
+    low = _mm512_add_ps(low, load_lanes(from, low_));
+    high = _mm512_add_ps(high, load_lanes(from + 16, high_));
+  }
+
+  const Output<T> o_;
+  const int64_t channels_;
+  const float* sums_ = nullptr;
+  const Pixel* pixels_ = nullptr;
+  int64_t first_channel_ = 0, next_ = 2 * kTileRows;
+  __mmask16 low_ = 0, high_ = 0;
+  __m512 low_bias_ = _mm512_setzero_ps(), high_bias_ = _mm512_setzero_ps();
+};
+
+// sums = the products of all steps: tiles 0 and 1 are the first 16 pixels by 16 channels each, 2
+// and 3 the second. They stay in their tiles throughout; weights stream out of the L2 cache.
+// Meanwhile `writer` writes the pair before.
+template <int kParts, class Writer>
+void multiply_steps(const bf16* first, const bf16* second, int64_t part_size,
+                    const std::vector<Step>& steps, const bf16* weights, Writer& writer,
+                    float* sums) {
+  const int64_t pixels_per_step =
+      divide_up(2 * kTileRows, std::max<int64_t>(1, static_cast<int64_t>(steps.size())));
+  zero_sums();
+  for (const Step& step : steps) {
+    const bf16 *a = first + step.left, *b = second + step.left;
+    if constexpr (kParts == 2) {
+      multiply_tiles(a + part_size, b + part_size, weights, weights + kTile);
+      multiply_tiles_by_last_right(a, b);
+      multiply_last_left_by(weights + 2 * kTile, weights + 3 * kTile);
+    } else {
+      multiply_tiles(a, b, weights, weights + kTile);
+    }
+    weights += kParts * 2 * kTile;
+    writer.write(pixels_per_step);
+    keep_vector_unit_awake();
+  }
+  writer.finish();
+  store_sums(sums, 512, 256, 64);
 }
 
 // (panel of 32 channels out, step): tiles of weights in the order in which steps want them.
@@ -378,35 +244,37 @@ void run_lattice(const Plan& p, const Lattice& l, const Cut& cut, const typename
 
   // Few pieces share out the panels.
   const int64_t panel_pieces = cut.pieces() < 8 ? std::min<int64_t>(panels, 8) : 1;
-  const int64_t sums_at = kParts * cut.part_size;
-  const int64_t elements = sums_at + kSums * 2;
+  const int64_t sums_at = kParts * cut.part_size, pixels_at = sums_at + 2 * kSums * 2;
+  const int64_t most_tiles = cut.piece_groups * cut.piece_rows * cut.row_tiles;
+  const int64_t pixel_size = static_cast<int64_t>(sizeof(Pixel) / sizeof(bf16));
+  const int64_t elements = pixels_at + (most_tiles + 1) * kTileRows * pixel_size;
   parallel_for_scratch<bf16>(cut.pieces() * panel_pieces, elements, [&](int64_t i, bf16* packed) {
     const TileScope tiles_of_this_thread;
     const int64_t piece = i / panel_pieces, first_row = piece % cut.row_pieces * cut.piece_rows;
     const int64_t first_group = piece / cut.row_pieces * cut.piece_groups;
     copy_piece<Values>(p, l, cut, in, first_row, first_group, packed);
-    float* const sums = reinterpret_cast<float*>(packed + sums_at);
+    float* const both_sums = reinterpret_cast<float*>(packed + sums_at);
+    Pixel* const pixels = reinterpret_cast<Pixel*>(packed + pixels_at);
     const int64_t rows = std::min(cut.piece_rows, l.rows - first_row);
     const int64_t group_tiles = rows * cut.row_tiles;
     const int64_t tiles = std::min(cut.piece_groups, cut.groups - first_group) * group_tiles;
+    list_pixels(p, l, cut, first_row, first_group, tiles, group_tiles, pixels);
     const auto left = [&](int64_t tile) {
       const int64_t rest = tile % group_tiles;
       return packed + tile / group_tiles * cut.group_size +
              (rest / cut.row_tiles * cut.width * cut.group + rest % cut.row_tiles * kTileRows) *
                  kTileDepth;
     };
+    PairWriter<typename Values::T> writer(output, p.out_channels);
+    float *sums = both_sums, *others = both_sums + kSums;
     for (int64_t panel = i % panel_pieces; panel < panels; panel += panel_pieces)
-      for (int64_t first = 0; first < tiles; first += 2) {
-        const int64_t last = std::min(tiles, first + 2);
-        multiply_steps<kParts>(left(first), left(last - 1), cut.part_size, cut.steps,
-                               weights + panel * steps * kStepWeights, sums);
-        for (int64_t tile = first; tile < last; ++tile) {
-          const int64_t rest = tile % group_tiles;
-          write_tile(p, l, cut, output, first_group + tile / group_tiles,
-                     first_row + rest / cut.row_tiles, rest % cut.row_tiles * kTileRows,
-                     panel * kPanel, sums + (tile - first) * (kSums / 2));
-        }
+      for (int64_t tile = 0; tile < tiles; tile += 2) {
+        multiply_steps<kParts>(left(tile), left(std::min(tile + 1, tiles - 1)), cut.part_size,
+                               cut.steps, weights + panel * steps * kStepWeights, writer, sums);
+        writer.begin(sums, pixels + tile * kTileRows, panel * kPanel);
+        std::swap(sums, others);
       }
+    writer.finish();
   });
 }
 
