@@ -42,6 +42,9 @@ constexpr Layer kLayers[] = {
     {17, 1, 1, 64, 100, 1, 1, 0, 0},
     {4, 6, 6, 32, 32, 1, 2, 0, 0},
     {8, 3, 3, 32, 32, 2, 3, 0, 0},
+    // Channels in so many that pieces of the weight gradient pack x for themselves, and images that
+    // are packed in two turns.
+    {9, 32, 32, 130, 40},
 };
 
 Tensor normal(Shape shape, uint32_t site) {
@@ -154,6 +157,31 @@ TEST_P(Conv2dAmx, SameBitsForAnyThreadCount) {
     }
   }
   cpu::set_thread_count(before);
+}
+
+// Packed weights are kept for a tensor that requires no gradient, but for one pass, and never where
+// training may change the values.
+TEST_P(Conv2dAmx, KeptWeightsAreThoseOfTheTensorAndThePass) {
+  const Layer layer{2, 6, 6, 32, 32};
+  const auto values = [](const Tensor& t) { return cast(t, DType::kF64).to_host<double>(); };
+  const auto run_with = [&](const Conv2dOperands& o, Conv2dPass pass) {
+    return values(
+        run_pass(pass, problem_of(layer, o), o,
+                 pass == Conv2dPass::kForward ? cpu::amx_forward : cpu::amx_backward_data));
+  };
+  const Conv2dOperands kept = make_operands(layer, GetParam());
+  for (Conv2dPass pass : {Conv2dPass::kForward, Conv2dPass::kForward, Conv2dPass::kBackwardData,
+                          Conv2dPass::kForward})
+    EXPECT_EQ(run_with(kept, pass), run_with(make_operands(layer, GetParam()), pass))
+        << name_of(pass);
+
+  Conv2dOperands trained = make_operands(layer, GetParam());
+  trained.weight.set_requires_grad(true);
+  const auto before = run_with(trained, Conv2dPass::kBackwardData);
+  trained.weight.copy_from(scale(trained.weight.detach(), 2));
+  auto twice = before;
+  for (double& value : twice) value *= 2;
+  EXPECT_EQ(run_with(trained, Conv2dPass::kBackwardData), twice);
 }
 
 // Infinities and NaN of padding, or of a neighbour in an interleaved group, must not leak.
