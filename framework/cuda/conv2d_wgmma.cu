@@ -124,6 +124,14 @@ void cut_depth(WgmmaProduct& p, int64_t piece_depth) {
   }
 }
 
+// Panels of the shortest task.
+int least_depth(const WgmmaProduct& p) {
+  int least = p.piece_depth;
+  for (int i = 0; i < p.phase_count; ++i)
+    least = std::min(least, p.phases[i].depth - (p.phases[i].pieces - 1) * p.piece_depth);
+  return least;
+}
+
 struct Arguments {
   CUtensorMap a, b;
   WgmmaProduct product;
@@ -135,6 +143,10 @@ void run_tiles(Arguments& arguments, Out* out) {
   WgmmaProduct& p = arguments.product;
   p.column_tiles = static_cast<int>(ceil_div(p.columns, Tile::kColumns));
   p.tiles = static_cast<int>(tiles_of<Tile>(p) / p.phase_count);
+  // The barrier tells two phases apart: the consumer in front must not reach its lead in a second
+  // task before the other has begun the first, which the ring prevents where no task fits into it.
+  p.lead =
+      kPass != Conv2dPass::kBackwardWeight && least_depth(p) >= Tile::kStages ? Tile::kLead : 0;
   const int64_t blocks = std::min(p.tiles * p.pieces, multiprocessor_count());
   launch(conv2d_wgmma_kernel<kPass, Tile, Out>, blocks, Tile::kThreads, Tile::kSharedBytes,
          arguments.a, arguments.b, p, arguments.addends, out);

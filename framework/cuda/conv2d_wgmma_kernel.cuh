@@ -29,7 +29,8 @@
 //      +--------+
 //
 // A fixed grid of blocks takes tiles in turn, and the producer runs ahead into the next tile while
-// sums are written.
+// sums are written. The first consumer may lead the second by a few stages of the ring: then each
+// writes its sums while the other multiplies, and both still share what was fetched.
 #pragma once
 
 #include "framework/core/bf16.h"
@@ -50,8 +51,11 @@ struct WgmmaTile {
   static constexpr int kHalfA = kPanelsA / 2;  // of one consumer
   static constexpr int kStageBytes = (kPanelsA + kPanelsB) * kPanelBytes;
   static constexpr int kStages = (192 << 10) / kStageBytes;
+  // Of the stages, one is multiplied by each consumer: half of the rest may lie between them.
+  static constexpr int kLead = kStages / 2 - 1;
+  static constexpr int kBarriers = 2 * kStages + 1;
   static constexpr int kSharedBytes =
-      kStages * (kStageBytes + 2 * static_cast<int>(sizeof(uint64_t)));
+      kStages * kStageBytes + kBarriers * static_cast<int>(sizeof(uint64_t));
   static constexpr int kThreads = 3 * kWarpgroup;
   // What is left of 64 K registers after 40 for each thread of the producer.
   static constexpr int kProducerRegisters = 40, kConsumerRegisters = 232;
@@ -75,6 +79,7 @@ struct WgmmaProduct {
   int pieces;                                      // of all phases
   int height, image_boxes, box_lines, box_images;  // an image has one box, or a box many images
   int slabs, kernel_width;                         // slabs: panels of the channels under a tap
+  int lead;                                        // stages, or 0: the consumers are free
   int phase_count;
   WgmmaPhase phases[kMostPhases];
 
@@ -139,6 +144,7 @@ class WgmmaRing {
       mbarrier_init(full_ + s, 1);
       mbarrier_init(full_ + Tile::kStages + s, 2 * kWarpgroup / kWarp);
     }
+    mbarrier_init(leads(), 1);
     mbarrier_publish();
   }
   __device__ unsigned char* stage() const { return shared_ + index_ * Tile::kStageBytes; }
@@ -148,6 +154,8 @@ class WgmmaRing {
   __device__ uint64_t* empty_before() const {
     return full_ + Tile::kStages + (index_ == 0 ? Tile::kStages : index_) - 1;
   }
+  // A phase for each task, complete when the first consumer leads.
+  __device__ uint64_t* leads() const { return full_ + 2 * Tile::kStages; }
   __device__ uint32_t parity() const { return parity_; }
   __device__ void advance() {
     if (++index_ < Tile::kStages) return;
@@ -245,11 +253,12 @@ template <class Tile>
 using WgmmaSums = float[Tile::kHalfA][Tile::kColumns / 2];
 
 template <Conv2dPass kPass, class Tile>
-__device__ __forceinline__ void multiply(WgmmaRing<Tile>& ring, int consumer, int stages,
+__device__ __forceinline__ void multiply(WgmmaRing<Tile>& ring, int consumer, int stages, int lead,
                                          WgmmaSums<Tile>& sums) {
   constexpr Major kMajorA = kPass == Conv2dPass::kBackwardWeight ? Major::kMN : Major::kK;
   constexpr Major kMajorB = kPass == Conv2dPass::kForward ? Major::kK : Major::kMN;
   const bool releases = threadIdx.x % kWarp == 0;
+  const bool leads = lead > 0 && threadIdx.x == kWarpgroup;
   for (int d = 0; d < stages; ++d) {
     mbarrier_wait(ring.full(), ring.parity());
     const unsigned char* const stage = ring.stage();
@@ -267,6 +276,7 @@ __device__ __forceinline__ void multiply(WgmmaRing<Tile>& ring, int consumer, in
     // The stage before is done with while this one is multiplied.
     wgmma_wait<1>();
     if (d > 0 && releases) mbarrier_arrive(ring.empty_before());
+    if (d == lead && leads) mbarrier_arrive(ring.leads());
     ring.advance();
   }
   wgmma_wait<0>();
@@ -333,10 +343,13 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   } else {
     set_more_registers<Tile::kConsumerRegisters>();
     const int consumer = static_cast<int>(threadIdx.x) / kWarpgroup - 1;
+    uint32_t parity = 0;
     for (int i = static_cast<int>(blockIdx.x); i < tasks; i += static_cast<int>(gridDim.x)) {
       const WgmmaTask t = WgmmaTask::at<Tile>(p, i);
+      if (p.lead > 0 && consumer == 1) mbarrier_wait(ring.leads(), parity);
+      parity ^= 1;
       WgmmaSums<Tile> sums;
-      multiply<kPass>(ring, consumer, t.end - t.begin, sums);
+      multiply<kPass>(ring, consumer, t.end - t.begin, p.lead, sums);
       write_sums<Tile>(sums, p, t, addends, consumer, out);
     }
   }

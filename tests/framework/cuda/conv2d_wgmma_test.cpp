@@ -66,7 +66,7 @@ const WgmmaCase kWideCaseToX{"wide", {17, 32, 32, 256}, {64, 1, 2, 256}, {1, 0, 
 const WgmmaCase kHighCaseToX{"high", {33, 32, 32, 128}, {64, 1, 1, 128}, {}};
 const WgmmaCase kWideHalfCase{"wide", {17, 64, 64, 64}, {256, 2, 2, 64}, {2, 0, 0, 0, 0}};
 const WgmmaCase kWideHalfCaseToX{"wide", {17, 32, 32, 256}, {64, 3, 3, 256}, kHalf};
-const WgmmaCase kHighDoubleCaseToX{"high", {33, 32, 32, 128}, {64, 2, 2, 128}, {2, 0, 0, 0, 0}};
+const WgmmaCase kHighDoubleCaseToX{"high", {33, 32, 32, 128}, {64, 4, 4, 128}, kDouble};
 
 struct Values {
   Tensor x, weight, y, bias_of_y, bias_of_x, per_sample, residual;
@@ -176,6 +176,7 @@ TEST_F(CudaConv2dWgmma, LargeTiles) {
   expect_backward_data(kWideCaseToX);
   expect_backward_data(kHighCaseToX);
 }
+// Tasks of four panels fill the ring exactly, so that the first consumer leads from tile to tile.
 TEST_F(CudaConv2dWgmma, LargeStridedTiles) {
   expect_forward(kWideHalfCase);
   expect_backward_data(kWideHalfCaseToX);
