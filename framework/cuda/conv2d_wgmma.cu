@@ -143,8 +143,8 @@ void run_tiles(Arguments& arguments, Out* out) {
   WgmmaProduct& p = arguments.product;
   p.column_tiles = static_cast<int>(ceil_div(p.columns, Tile::kColumns));
   p.tiles = static_cast<int>(tiles_of<Tile>(p) / p.phase_count);
-  // The barrier tells two phases apart: the consumer in front must not reach its lead in a second
-  // task before the other has begun the first, which the ring prevents where no task fits into it.
+  // Parities tell two tasks apart: the consumer in front must not take the lead in a second task
+  // before the other has begun the first. The ring prevents it where each task fills all stages.
   p.lead =
       kPass != Conv2dPass::kBackwardWeight && least_depth(p) >= Tile::kStages ? Tile::kLead : 0;
   const int64_t blocks = std::min(p.tiles * p.pieces, multiprocessor_count());
@@ -211,14 +211,13 @@ bool has_code() {
 bool wgmma_supports(const Conv2dProblem& p) {
   constexpr int64_t kMost = INT32_MAX / 2;
   static const bool is_hopper = memory::gpu_info().capability == 90 && has_code();
-  return is_hopper && p.dtype == DType::kBf16 && has_phases_like_y(p) &&
+  return is_hopper && p.dtype == DType::kBf16 && p.images > 0 && has_phases_like_y(p) &&
          p.in_channels % kPanelLines == 0 && p.out_channels % kPanelLines == 0 &&
          has_pixel_boxes(without_maps(p)) && p.images * p.in_pixels() <= kMost &&
          p.taps() * p.in_channels <= kMost && p.taps() * p.out_channels <= kMost;
 }
 
 void wgmma_forward(const Conv2dProblem& problem, const Conv2dOperands& o) {
-  if (problem.images == 0) return;
   const Conv2dProblem p = without_maps(problem);
   run_image_pass<Conv2dPass::kForward>(
       {map_of_x(o.x, p),
@@ -230,7 +229,6 @@ void wgmma_forward(const Conv2dProblem& problem, const Conv2dOperands& o) {
 }
 
 void wgmma_backward_data(const Conv2dProblem& problem, const Conv2dOperands& o) {
-  if (problem.images == 0) return;
   const Conv2dProblem p = without_maps(problem);
   run_image_pass<Conv2dPass::kBackwardData>(
       {map_of_y(o.y, p),

@@ -154,7 +154,7 @@ class WgmmaRing {
   __device__ uint64_t* empty_before() const {
     return full_ + Tile::kStages + (index_ == 0 ? Tile::kStages : index_) - 1;
   }
-  // A phase for each task, complete when the first consumer leads.
+  // Of this barrier each task completes one phase, when the first consumer leads.
   __device__ uint64_t* leads() const { return full_ + 2 * Tile::kStages; }
   __device__ uint32_t parity() const { return parity_; }
   __device__ void advance() {

@@ -258,6 +258,7 @@ TEST_F(CudaConv2dWgmma, SupportsWholePanelsAndExtentsThatTheStrideDivides) {
     EXPECT_FALSE(cuda::wgmma_supports(problem(x, weight, geometry)));
   };
   no({2, 8, 8, 32}, {64, 3, 3, 32}, Conv2dGeometry::same(3));
+  no({0, 8, 8, 64}, {64, 3, 3, 64}, Conv2dGeometry::same(3));  // no tensor map is that empty
   no({2, 8, 8, 64}, {96, 3, 3, 64}, Conv2dGeometry::same(3));
   no({2, 8, 8, 64}, {64, 3, 3, 64}, {});
   no({2, 6, 6, 64}, {64, 3, 3, 64}, Conv2dGeometry::same(3));
