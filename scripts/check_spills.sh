@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 sources=(
   framework/cuda/conv2d_implicit_gemm.cu
   framework/cuda/conv2d_mma.cu
+  framework/cuda/conv2d_wgmma.cu
   framework/ops/attention.cu
   framework/ops/group_norm.cu
 )

@@ -212,10 +212,6 @@ void launch_product(void (*kernel)(Conv2dExtents, const T*, const T*, Conv2dResu
                     bool is_packed) {
   using Sum = Accumulator<Out>;
   const auto narrow = [](int64_t value) { return static_cast<int>(value); };
-  const Conv2dExtents extents{
-      narrow(p.images),       narrow(p.in_height), narrow(p.in_width),     narrow(p.in_channels),
-      narrow(p.out_height),   narrow(p.out_width), narrow(p.out_channels), narrow(p.kernel_height),
-      narrow(p.kernel_width), narrow(p.stride),    narrow(p.pad_top),      narrow(p.pad_left)};
   const Product product = product_of(kPass, p);
   const Tensor &x = operands.x, &weight = operands.weight, &y = operands.y;
   const Tensor& a = kPass == Conv2dPass::kForward ? x : y;
@@ -229,7 +225,7 @@ void launch_product(void (*kernel)(Conv2dExtents, const T*, const T*, Conv2dResu
   const auto result = result_of<Out>(operands, out, product.columns, pixels, is_packed, partial);
   const dim3 grid(static_cast<unsigned>(tiles_of<Tile>(product)), static_cast<unsigned>(pieces),
                   static_cast<unsigned>(product.lattices));
-  launch(kernel, grid, Tile::kThreads, Tile::kSharedBytes, extents,
+  launch(kernel, grid, Tile::kThreads, Tile::kSharedBytes, extents_of(p),
          static_cast<const T*>(a.template data<T>()), static_cast<const T*>(b.template data<T>()),
          result);
   if (pieces == 1) return;

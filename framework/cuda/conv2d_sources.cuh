@@ -11,6 +11,8 @@
 
 #include <cstdint>
 
+#include "framework/core/conv2d_problem.h"
+#include "framework/core/host_device.h"
 #include "framework/cuda/launch.cuh"
 #include "framework/cuda/vector_load.cuh"
 
@@ -24,6 +26,14 @@ struct Conv2dExtents {
   int kernel_height, kernel_width;          // weight (K, R, S, C)
   int stride, pad_top, pad_left;
 };
+
+inline Conv2dExtents extents_of(const Conv2dProblem& p) {
+  const auto narrow = [](int64_t value) { return static_cast<int>(value); };
+  return {narrow(p.images),       narrow(p.in_height),     narrow(p.in_width),
+          narrow(p.in_channels),  narrow(p.out_height),    narrow(p.out_width),
+          narrow(p.out_channels), narrow(p.kernel_height), narrow(p.kernel_width),
+          narrow(p.stride),       narrow(p.pad_top),       narrow(p.pad_left)};
+}
 
 // A number with three digits of its own radices. Counting costs a division only on a carry.
 struct Counter {
@@ -57,11 +67,11 @@ struct Lattice {
   int first_row, first_column, advance, sign;
   int taps_high, taps_wide, first_r, first_s;
 
-  __device__ static Lattice forward(const Conv2dExtents& e) {
+  DDPM_HD static Lattice forward(const Conv2dExtents& e) {
     return {e.out_height,    e.out_width,    0, 0, 1, -e.pad_top, -e.pad_left, e.stride, 1,
             e.kernel_height, e.kernel_width, 0, 0};
   }
-  __device__ static Lattice backward_data(const Conv2dExtents& e, int phase) {
+  DDPM_HD static Lattice backward_data(const Conv2dExtents& e, int phase) {
     const int top = phase / e.stride, left = phase % e.stride;
     const int r = (top + e.pad_top) % e.stride, s = (left + e.pad_left) % e.stride;
     const auto count = [&](int extent, int first) {
@@ -81,8 +91,8 @@ struct Lattice {
             r,
             s};
   }
-  __device__ int pixels() const { return height * width; }
-  __device__ int taps() const { return taps_high * taps_wide; }
+  DDPM_HD int pixels() const { return height * width; }
+  DDPM_HD int taps() const { return taps_high * taps_wide; }
   // The pixel of the result, of images of these extents, that is pixel `row` of the lattice.
   __device__ int pixel(int row, int image_height, int image_width) const {
     const Counter at = Counter::at(row, height, width);

@@ -6,12 +6,17 @@
 //   forward          pixels of y     K                 taps x slabs of C   box of x       box of W
 //   backward_data    pixels of x     C                 taps x slabs of K   box of dy      box of W,
 //                                                                                         MN-major
-//   backward_weight  K               taps x C          pixels              box of dy,     box of x,
+//   backward_weight  K               taps x C          pixels of y         box of dy,     box of x,
 //                                                                          MN-major       MN-major
 //
 // A box of an image is 64 pixels, whole lines or whole images, by 64 channels; a tap shifts its
 // coordinates, and zeros arrive where it sticks out. A box of the weights (K, taps, C) is 64 output
 // channels by 64 input channels of one tap. Nothing is transposed or unrolled in memory.
+//
+// Boxes are cut on the grid of y. With a stride, a box of x takes every stride-th pixel, and
+// backward_data is one product for each phase: the pixels of x of one remainder modulo the stride
+// are a grid like y's that is reached by the same taps (Lattice in conv2d_sources.cuh). Phases
+// differ in depth, and their tiles are tasks of one launch.
 //
 // A block is three warpgroups. The producer fetches stages of panels into a ring in shared memory;
 // the two consumers each multiply their half of the rows of a tile with all of its columns:
@@ -24,11 +29,13 @@
 //      +--------+
 //
 // A fixed grid of blocks takes tiles in turn, and the producer runs ahead into the next tile while
-// sums are written.
+// sums are written. The first consumer may lead the second by a few stages of the ring: then each
+// writes its sums while the other multiplies, and both still share what was fetched.
 #pragma once
 
 #include "framework/core/bf16.h"
 #include "framework/core/conv2d_problem.h"
+#include "framework/cuda/conv2d_sources.cuh"
 #include "framework/cuda/launch.cuh"
 #include "framework/cuda/tma.cuh"
 #include "framework/cuda/vector_load.cuh"
@@ -44,20 +51,43 @@ struct WgmmaTile {
   static constexpr int kHalfA = kPanelsA / 2;  // of one consumer
   static constexpr int kStageBytes = (kPanelsA + kPanelsB) * kPanelBytes;
   static constexpr int kStages = (192 << 10) / kStageBytes;
+  // Of the stages, one is multiplied by each consumer: half of the rest may lie between them.
+  static constexpr int kLead = kStages / 2 - 1;
+  static constexpr int kBarriers = 2 * kStages + 1;
   static constexpr int kSharedBytes =
-      kStages * (kStageBytes + 2 * static_cast<int>(sizeof(uint64_t)));
+      kStages * kStageBytes + kBarriers * static_cast<int>(sizeof(uint64_t));
   static constexpr int kThreads = 3 * kWarpgroup;
   // What is left of 64 K registers after 40 for each thread of the producer.
   static constexpr int kProducerRegisters = 40, kConsumerRegisters = 232;
 };
 
-// The product, and where its panels lie.
+inline constexpr int kMostPhases = 4;
+
+// A product of its own: everything, or the pixels of dx of one remainder modulo the stride.
+struct WgmmaPhase {
+  Lattice lattice;
+  int depth;                // panels
+  int pieces, first_piece;  // of the depth; those of all phases lie behind one another
+};
+
+// The products, and where their panels lie. Phases have the same rows and columns; the deepest is
+// first.
 struct WgmmaProduct {
-  int rows, columns, sample_rows;                  // elements; rows of one sample
-  int depth, piece_depth;                          // panels
-  int tiles, column_tiles, pieces;                 // of the depth
+  int rows, columns, sample_rows;                  // elements of a phase; rows of one sample
+  int piece_depth;                                 // panels
+  int tiles, column_tiles;                         // of a phase
+  int pieces;                                      // of all phases
   int height, image_boxes, box_lines, box_images;  // an image has one box, or a box many images
-  int slabs, taps_wide, pad_top, pad_left;         // slabs: panels of the channels under a tap
+  int slabs, kernel_width;                         // slabs: panels of the channels under a tap
+  int lead;                                        // stages, or 0: the consumers are free
+  int phase_count;
+  WgmmaPhase phases[kMostPhases];
+
+  // The row of the result that is row `row` of a phase.
+  __device__ int result_row(const Lattice& lattice, int row) const {
+    if (lattice.step == 1) return row;
+    return lattice.pixel(row, lattice.height * lattice.step, lattice.width * lattice.step);
+  }
 };
 
 // What is added to a sum before it is rounded; each may be null.
@@ -67,19 +97,26 @@ struct WgmmaAddends {
   const bf16* residual;    // (rows, columns)
 };
 
-// A tile over a piece of the depth.
+// A tile of a phase over a piece of the depth.
 struct WgmmaTask {
-  int row, column, begin, end, piece;  // first panels, and the end of the depth
+  int row, column, begin, end, piece, phase;  // first panels, and the end of the depth
 
   template <class Tile>
   __device__ static WgmmaTask at(const WgmmaProduct& p, int index) {
     const int tile = index % p.tiles, piece = index / p.tiles;
-    return {tile / p.column_tiles * Tile::kPanelsA, tile % p.column_tiles * Tile::kPanelsB,
-            piece * p.piece_depth, min((piece + 1) * p.piece_depth, p.depth), piece};
+    int phase = p.phase_count - 1;
+    while (piece < p.phases[phase].first_piece) --phase;
+    const int begin = (piece - p.phases[phase].first_piece) * p.piece_depth;
+    return {tile / p.column_tiles * Tile::kPanelsA,
+            tile % p.column_tiles * Tile::kPanelsB,
+            begin,
+            min(begin + p.piece_depth, p.phases[phase].depth),
+            piece,
+            phase};
   }
 };
 
-// The first line and image of 64 pixels.
+// The first line and image of 64 pixels of the grid.
 struct PixelBox {
   int line, image;
 
@@ -107,6 +144,7 @@ class WgmmaRing {
       mbarrier_init(full_ + s, 1);
       mbarrier_init(full_ + Tile::kStages + s, 2 * kWarpgroup / kWarp);
     }
+    mbarrier_init(leads(), 1);
     mbarrier_publish();
   }
   __device__ unsigned char* stage() const { return shared_ + index_ * Tile::kStageBytes; }
@@ -116,6 +154,8 @@ class WgmmaRing {
   __device__ uint64_t* empty_before() const {
     return full_ + Tile::kStages + (index_ == 0 ? Tile::kStages : index_) - 1;
   }
+  // Of this barrier each task completes one phase, when the first consumer leads.
+  __device__ uint64_t* leads() const { return full_ + 2 * Tile::kStages; }
   __device__ uint32_t parity() const { return parity_; }
   __device__ void advance() {
     if (++index_ < Tile::kStages) return;
@@ -148,32 +188,35 @@ __device__ void fetch_stages(WgmmaRing<Tile>& ring, int stages, LoadA load_a, Lo
   }
 }
 
-// Rows are pixels, the depth runs over (tap, slab of channels).
+// Rows are pixels of the lattice, the depth runs over (tap, slab of channels).
 template <Conv2dPass kPass, class Tile>
 __device__ void fetch_image_task(const CUtensorMap* image, const CUtensorMap* weight,
                                  const WgmmaProduct& p, const WgmmaTask& t, WgmmaRing<Tile>& ring) {
   constexpr bool kIsForward = kPass == Conv2dPass::kForward;
-  constexpr int kSign = kIsForward ? 1 : -1;  // dx[i] is reached by dy[i + pad - tap]
+  const Lattice& lattice = p.phases[t.phase].lattice;
   PixelBox box[Tile::kPanelsA];
 #pragma unroll
   for (int i = 0; i < Tile::kPanelsA; ++i) box[i] = PixelBox::at(p, t.row + i);
-  int slab = t.begin % p.slabs, tap = t.begin / p.slabs;
-  int r = tap / p.taps_wide, s = tap % p.taps_wide;
+  int slab = t.begin % p.slabs;
+  int r = t.begin / p.slabs / lattice.taps_wide, s = t.begin / p.slabs % lattice.taps_wide;
   fetch_stages(
       ring, t.end - t.begin,
       [&](int i, unsigned char* to) {
-        tma_load(to, image, ring.full(), slab * 64, kSign * (s - p.pad_left),
-                 box[i].line + kSign * (r - p.pad_top), box[i].image);
+        tma_load(to, image, ring.full(), slab * 64, lattice.first_column + s * lattice.sign,
+                 box[i].line * lattice.advance + lattice.first_row + r * lattice.sign,
+                 box[i].image);
       },
       [&](int j, unsigned char* to) {
         const int column = (t.column + j) * 64, depth = slab * 64;
+        const int tap = (lattice.first_r + r * lattice.step) * p.kernel_width + lattice.first_s +
+                        s * lattice.step;
         tma_load(to, weight, ring.full(), kIsForward ? depth : column, tap,
                  kIsForward ? column : depth, 0);
       },
       [&] {
         if (++slab < p.slabs) return;
-        slab = 0, ++tap;
-        if (++s < p.taps_wide) return;
+        slab = 0;
+        if (++s < lattice.taps_wide) return;
         s = 0, ++r;
       });
 }
@@ -183,13 +226,14 @@ template <class Tile>
 __device__ void fetch_weight_task(const CUtensorMap* dy, const CUtensorMap* x,
                                   const WgmmaProduct& p, const WgmmaTask& t,
                                   WgmmaRing<Tile>& ring) {
+  const Lattice& lattice = p.phases[0].lattice;
   int channel[Tile::kPanelsB], shift_x[Tile::kPanelsB], shift_y[Tile::kPanelsB];
 #pragma unroll
   for (int j = 0; j < Tile::kPanelsB; ++j) {
     const int tap = (t.column + j) / p.slabs;
     channel[j] = (t.column + j) % p.slabs * 64;
-    shift_x[j] = tap % p.taps_wide - p.pad_left;
-    shift_y[j] = tap / p.taps_wide - p.pad_top;
+    shift_x[j] = lattice.first_column + tap % p.kernel_width;
+    shift_y[j] = lattice.first_row + tap / p.kernel_width;
   }
   PixelBox box = PixelBox::at(p, t.begin);
   fetch_stages(
@@ -198,7 +242,8 @@ __device__ void fetch_weight_task(const CUtensorMap* dy, const CUtensorMap* x,
         tma_load(to, dy, ring.full(), (t.row + i) * 64, 0, box.line, box.image);
       },
       [&](int j, unsigned char* to) {
-        tma_load(to, x, ring.full(), channel[j], shift_x[j], box.line + shift_y[j], box.image);
+        tma_load(to, x, ring.full(), channel[j], shift_x[j],
+                 box.line * lattice.advance + shift_y[j], box.image);
       },
       [&] { box.advance(p); });
 }
@@ -208,11 +253,12 @@ template <class Tile>
 using WgmmaSums = float[Tile::kHalfA][Tile::kColumns / 2];
 
 template <Conv2dPass kPass, class Tile>
-__device__ __forceinline__ void multiply(WgmmaRing<Tile>& ring, int consumer, int stages,
+__device__ __forceinline__ void multiply(WgmmaRing<Tile>& ring, int consumer, int stages, int lead,
                                          WgmmaSums<Tile>& sums) {
   constexpr Major kMajorA = kPass == Conv2dPass::kBackwardWeight ? Major::kMN : Major::kK;
   constexpr Major kMajorB = kPass == Conv2dPass::kForward ? Major::kK : Major::kMN;
   const bool releases = threadIdx.x % kWarp == 0;
+  const bool leads = lead > 0 && threadIdx.x == kWarpgroup;
   for (int d = 0; d < stages; ++d) {
     mbarrier_wait(ring.full(), ring.parity());
     const unsigned char* const stage = ring.stage();
@@ -230,6 +276,7 @@ __device__ __forceinline__ void multiply(WgmmaRing<Tile>& ring, int consumer, in
     // The stage before is done with while this one is multiplied.
     wgmma_wait<1>();
     if (d > 0 && releases) mbarrier_arrive(ring.empty_before());
+    if (d == lead && leads) mbarrier_arrive(ring.leads());
     ring.advance();
   }
   wgmma_wait<0>();
@@ -238,8 +285,8 @@ __device__ __forceinline__ void multiply(WgmmaRing<Tile>& ring, int consumer, in
   if (releases) mbarrier_arrive(ring.empty_before());
 }
 
-// Adds what is to be added and writes a consumer's sums; pieces of the depth lie behind one
-// another.
+// Adds what is to be added and writes a consumer's sums: to the pixels of the result, or as a piece
+// of the depth behind the others.
 template <class Tile, class Out>
 __device__ __forceinline__ void write_sums(WgmmaSums<Tile>& sums, const WgmmaProduct& p,
                                            const WgmmaTask& t, const WgmmaAddends& addends,
@@ -254,8 +301,9 @@ __device__ __forceinline__ void write_sums(WgmmaSums<Tile>& sums, const WgmmaPro
     for (int h = 0; h < 2; ++h) {
       const int row = (t.row + consumer * Tile::kHalfA + m) * kPanelLines + Fragment::row() + h * 8;
       const bool exists = row < p.rows;
-      const int64_t line = int64_t{row} * p.columns + first_column;
       if constexpr (std::is_same_v<Out, bf16>) {
+        const int64_t line =
+            int64_t{p.result_row(p.phases[t.phase].lattice, row)} * p.columns + first_column;
         if (addends.per_sample)
           add_line<kColumns>(
               sums[m], h,
@@ -263,17 +311,19 @@ __device__ __forceinline__ void write_sums(WgmmaSums<Tile>& sums, const WgmmaPro
               exists);
         if (addends.residual)
           add_line<kColumns>(sums[m], h, addends.residual + line, columns, exists);
+        write_line<kColumns>(sums[m], h, out + line, columns, exists);
+      } else {
+        const int64_t line = (int64_t{t.piece} * p.rows + row) * p.columns + first_column;
+        write_line<kColumns>(sums[m], h, out + line, columns, exists);
       }
-      write_line<kColumns>(sums[m], h, out + int64_t{t.piece} * p.rows * p.columns + line, columns,
-                           exists);
     }
 }
 
 template <Conv2dPass kPass, class Tile, class Out>
 __global__ void __launch_bounds__(Tile::kThreads, 1)
     conv2d_wgmma_kernel(const __grid_constant__ CUtensorMap map_a,
-                        const __grid_constant__ CUtensorMap map_b, WgmmaProduct p,
-                        WgmmaAddends addends, Out* out) {
+                        const __grid_constant__ CUtensorMap map_b,
+                        const __grid_constant__ WgmmaProduct p, WgmmaAddends addends, Out* out) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL) || defined(DDPM_CUDA_ON_HOST)
   WgmmaRing<Tile> ring(dynamic_shared<unsigned char>());
   if (threadIdx.x == 0) ring.init();
@@ -293,32 +343,39 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
   } else {
     set_more_registers<Tile::kConsumerRegisters>();
     const int consumer = static_cast<int>(threadIdx.x) / kWarpgroup - 1;
+    uint32_t parity = 0;
     for (int i = static_cast<int>(blockIdx.x); i < tasks; i += static_cast<int>(gridDim.x)) {
       const WgmmaTask t = WgmmaTask::at<Tile>(p, i);
+      if (p.lead > 0 && consumer == 1) mbarrier_wait(ring.leads(), parity);
+      parity ^= 1;
       WgmmaSums<Tile> sums;
-      multiply<kPass>(ring, consumer, t.end - t.begin, sums);
+      multiply<kPass>(ring, consumer, t.end - t.begin, p.lead, sums);
       write_sums<Tile>(sums, p, t, addends, consumer, out);
     }
   }
 #endif
 }
 
-// out = the sum of the pieces, first to last, plus the addends, rounded once; four elements a
-// thread.
+// out = the sum of the pieces of its phase, first to last, plus the addends, rounded once; four
+// elements a thread.
 template <class Out>
-__global__ void sum_pieces_kernel(const float* partial, WgmmaProduct p, WgmmaAddends addends,
-                                  Out* out) {
+__global__ void sum_pieces_kernel(const float* partial, const __grid_constant__ WgmmaProduct p,
+                                  WgmmaAddends addends, Out* out) {
   const int64_t elements = static_cast<int64_t>(p.rows) * p.columns;
-  const int64_t i = 4 * global_thread();
-  if (i >= elements) return;
-  Packed<float, 4> sum = load_packed<float, 4>(partial + i);
-  for (int piece = 1; piece < p.pieces; ++piece) {
-    const Packed<float, 4> next = load_packed<float, 4>(partial + piece * elements + i);
+  const int64_t index = 4 * global_thread();
+  if (index >= elements * p.phase_count) return;
+  const WgmmaPhase& phase = p.phases[index / elements];
+  const int64_t from = index % elements;
+  partial += phase.first_piece * elements + from;
+  Packed<float, 4> sum = load_packed<float, 4>(partial);
+  for (int piece = 1; piece < phase.pieces; ++piece) {
+    const Packed<float, 4> next = load_packed<float, 4>(partial + piece * elements);
 #pragma unroll
     for (int k = 0; k < 4; ++k) sum.v[k] += next.v[k];
   }
-  const int row = static_cast<int>(i / p.columns), column = static_cast<int>(i % p.columns);
+  const int row = static_cast<int>(from / p.columns), column = static_cast<int>(from % p.columns);
   const int64_t sample = static_cast<int64_t>(row / p.sample_rows) * p.columns + column;
+  const int64_t i = int64_t{p.result_row(phase.lattice, row)} * p.columns + column;
   Packed<Out, 4> result;
 #pragma unroll
   for (int k = 0; k < 4; ++k) {

@@ -22,7 +22,8 @@ struct TensorMap {
   const std::byte* base;
   std::array<uint64_t, 4> strides;  // bytes, of dimensions 1 ...
   std::array<uint32_t, 5> dims;
-  std::array<uint16_t, 5> box;
+  std::array<uint16_t, 5> box;   // elements that arrive
+  std::array<uint8_t, 5> steps;  // from one to the next
   uint8_t rank, element_bytes;
   bool is_swizzled;
 
@@ -132,7 +133,7 @@ void deliver(const Copy& copy) {
           bool is_inside = true;
           uint64_t offset = 0;
           for (size_t d = 0; d < 4; ++d) {
-            const int64_t at = int64_t{copy.at[d]} + i[d];
+            const int64_t at = int64_t{copy.at[d]} + i[d] * map.steps[d];
             is_inside &= at >= 0 && at < map.dims[d];
             offset += static_cast<uint64_t>(at) * (d == 0 ? map.element_bytes : map.strides[d - 1]);
           }
@@ -275,10 +276,14 @@ CUresult cuTensorMapEncodeTiled(CUtensorMap* map, CUtensorMapDataType, cuuint32_
   bool is_valid = rank >= 1 && rank <= 5 && reinterpret_cast<uintptr_t>(address) % 16 == 0;
   for (size_t d = 0; is_valid && d < rank; ++d) {
     is_valid = dims[d] >= 1 && dims[d] <= uint64_t{1} << 32 && box[d] >= 1 && box[d] <= 256 &&
-               element_strides[d] == 1;
+               element_strides[d] >= 1 && element_strides[d] <= 8;
+    if (!is_valid) break;
     if (d + 1 < rank) is_valid &= strides[d] % 16 == 0 && strides[d] < uint64_t{1} << 40;
+    // Of an innermost stride the engine knows nothing.
+    const cuuint32_t step = d == 0 ? 1 : element_strides[d];
     encoded.dims[d] = static_cast<uint32_t>(dims[d]);
-    encoded.box[d] = static_cast<uint16_t>(box[d]);
+    encoded.box[d] = static_cast<uint16_t>((box[d] + step - 1) / step);
+    encoded.steps[d] = static_cast<uint8_t>(step);
     if (d + 1 < rank) encoded.strides[d] = strides[d];
   }
   is_valid = is_valid && box[0] * kElementBytes % 16 == 0;

@@ -59,12 +59,49 @@ TEST(Tma, SwizzlesChunksAndFillsWithZeros) {
     }
 }
 
+// A plain loop over the box: what lies between the steps is skipped, and what lies outside is zero
+// at either end.
+TEST(Tma, TakesPixelsInSteps) {
+  constexpr int kWidth = 7, kHeight = 10, kImages = 3;
+  std::vector<bf16> x(kImages * kHeight * kWidth * 64), lines(64 * 64);
+  for (size_t i = 0; i < x.size(); ++i) x[i].bits = static_cast<uint16_t>(i + 1);
+  const auto expect_box = [&](int step_x, int step_y, int step_n, int x0, int y0, int n0) {
+    const CUtensorMap map = make_tensor_map(x.data(), {64, kWidth, kHeight, kImages}, {64, 4, 4, 4},
+                                            {1, step_x, step_y, step_n});
+    launch(copy_kernel, 1, 1, Shared::kBytes, map, x0, y0, n0, lines.data());
+    size_t line = 0;
+    for (int n = n0; n < n0 + 4 * step_n; n += step_n)
+      for (int i = y0; i < y0 + 4 * step_y; i += step_y)
+        for (int j = x0; j < x0 + 4 * step_x; j += step_x, ++line)
+          for (size_t c = 0; c < 64; ++c) {
+            const bool exists =
+                n >= 0 && n < kImages && i >= 0 && i < kHeight && j >= 0 && j < kWidth;
+            const int element = ((n * kHeight + i) * kWidth + j) * 64 + static_cast<int>(c) + 1;
+            ASSERT_EQ(lines[line * 64 + (c / 8 ^ line % 8) * 8 + c % 8].bits, exists ? element : 0)
+                << "pixel (" << n << ", " << i << ", " << j << "), channel " << c;
+          }
+  };
+  for (int start : {-9, -2, -1, 0, 1, 2, 5, 12}) {
+    expect_box(2, 2, 1, start, 0, 0);
+    expect_box(2, 2, 1, 0, start, 0);
+    expect_box(2, 2, 1, start, start, -1);
+  }
+  expect_box(1, 1, 1, -1, -1, 0);
+  expect_box(3, 2, 1, -1, 1, 0);
+  expect_box(1, 2, 2, 2, -3, -2);
+}
+
 TEST(Tma, RefusesMapsThatTheDriverRefuses) {
   alignas(16) static bf16 x[4096];
-  const auto error = [](const bf16* from, int64_t channels, int width) {
-    return error_of([=] { make_tensor_map(from, {channels, 4, 4, 1}, {width, 4, 4, 1}); });
+  const auto error = [](const bf16* from, int64_t channels, int width, int step = 1) {
+    return error_of([=] {
+      make_tensor_map(from, {channels, 4, 4, 1}, {width, 4, 4, 1}, {1, step, 1, 1});
+    });
   };
   EXPECT_EQ(error(x, 64, 64), "no error");
+  EXPECT_EQ(error(x, 64, 64, 8), "no error");
+  EXPECT_THAT(error(x, 64, 64, 9), HasSubstr("error 1"));
+  EXPECT_THAT(error(x, 64, 64, 0), HasSubstr("error 1"));
   EXPECT_THAT(error(x + 4, 64, 64), HasSubstr("error 1"));  // 8 bytes off
   EXPECT_THAT(error(x, 60, 60), HasSubstr("error 1"));      // lines of 120 bytes
   EXPECT_THAT(error(x, 128, 128), HasSubstr("error 1"));    // wider than the swizzle
