@@ -7,9 +7,9 @@ namespace ddpm::cuda {
 namespace {
 
 template <Conv2dPass kPass, class Tile, int kWidth>
-__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
-    conv2d_implicit_gemm_kernel(Conv2dExtents e, const typename Tile::T* a,
-                                const typename Tile::T* b, Conv2dResult<typename Tile::T> result) {
+__device__ __forceinline__ void implicit_gemm(const Conv2dExtents& e, const typename Tile::T* a,
+                                              const typename Tile::T* b,
+                                              const Conv2dResult<typename Tile::T>& result) {
   using T = typename Tile::T;
   constexpr bool kIsBackwardData = kPass == Conv2dPass::kBackwardData;
   const Lattice lattice = kIsBackwardData ? Lattice::backward_data(e, static_cast<int>(blockIdx.z))
@@ -43,6 +43,30 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
   }
 }
 
+// Arguments that stay in constant memory leave the gradients the registers they need. The forward
+// pass needs them less, and would spill for the addresses.
+template <Conv2dPass kPass, class Tile, int kWidth>
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
+    conv2d_implicit_gemm_kernel(const __grid_constant__ Conv2dExtents e, const typename Tile::T* a,
+                                const typename Tile::T* b,
+                                const __grid_constant__ Conv2dResult<typename Tile::T> result) {
+  implicit_gemm<kPass, Tile, kWidth>(e, a, b, result);
+}
+template <class Tile, int kWidth>
+__global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
+    conv2d_implicit_gemm_forward_kernel(Conv2dExtents e, const typename Tile::T* a,
+                                        const typename Tile::T* b,
+                                        Conv2dResult<typename Tile::T> result) {
+  implicit_gemm<Conv2dPass::kForward, Tile, kWidth>(e, a, b, result);
+}
+template <Conv2dPass kPass, class Tile, int kWidth>
+constexpr auto kernel_of() {
+  if constexpr (kPass == Conv2dPass::kForward)
+    return conv2d_implicit_gemm_forward_kernel<Tile, kWidth>;
+  else
+    return conv2d_implicit_gemm_kernel<kPass, Tile, kWidth>;
+}
+
 template <Conv2dPass kPass>
 void run_pass(Conv2dProblem problem, const Conv2dOperands& operands) {
   const int64_t pixels = problem.out_pixels();
@@ -51,8 +75,8 @@ void run_pass(Conv2dProblem problem, const Conv2dOperands& operands) {
   if (product.rows == 0) return;
   DDPM_FLOATS(problem.dtype, T, {
     const auto run = [&]<class Tile, int kWidth>() {
-      launch_product<kPass, Tile>(conv2d_implicit_gemm_kernel<kPass, Tile, kWidth>, problem,
-                                  operands, pixels, kWidth > 1);
+      launch_product<kPass, Tile>(kernel_of<kPass, Tile, kWidth>(), problem, operands, pixels,
+                                  kWidth > 1);
     };
     using Small = GemmTile<T, 64, 64>;
     constexpr int kPacked = Packed<T>::kSize;
