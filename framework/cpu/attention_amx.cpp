@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "framework/cpu/amx.h"
+#include "framework/cpu/conv2d_algorithms.h"
 #include "framework/cpu/scratch.h"
 #include "framework/cpu/softmax_rows.h"
 
@@ -205,8 +206,9 @@ namespace ddpm::cpu {
 
 // Narrow heads would fill a small part of the tiles.
 bool amx_attention_supports(const Tensor& query, int heads) {
-  return (query.dtype() == DType::kF32 || query.dtype() == DType::kBf16) &&
-         query.shape()[2] / heads >= 16 && query.shape()[1] >= 16 && has_amx();
+  const bool is_precise = query.dtype() == DType::kF32 && may_split_f32();
+  return (is_precise || query.dtype() == DType::kBf16) && query.shape()[2] / heads >= 16 &&
+         query.shape()[1] >= 16 && has_amx();
 }
 
 void amx_attention_forward(const Tensor& query, const Tensor& key, const Tensor& value, int heads,

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <set>
 
 #include "framework/cpu/conv2d_amx.h"
@@ -109,6 +111,12 @@ void run_conv2d(Conv2dPass pass, const Conv2dProblem& problem, const Conv2dOpera
 void force_conv2d_algorithm(const std::string& name) {
   check_known(name);
   forced_name() = name;
+}
+
+bool may_split_f32() {
+  const auto is_forced = [](const Conv2dAlgorithm& a) { return a.name == forced_name(); };
+  return forced_name().starts_with("amx") ||
+         std::none_of(std::begin(kForward), std::end(kForward), is_forced);
 }
 
 std::string describe_conv2d_algorithms(

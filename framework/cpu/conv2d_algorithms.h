@@ -22,6 +22,9 @@ void run_conv2d(Conv2dPass pass, const Conv2dProblem& problem, const Conv2dOpera
 // name lifts the force; an unknown one is an error that lists the known ones.
 void force_conv2d_algorithm(const std::string& name);
 
+// Whether f32 products may be made of bf16 parts: not where an algorithm is forced that does not.
+bool may_split_f32();
+
 // One line per pass for `ddpm doctor`: what a 3x3 convolution in f32 runs on this machine, by the
 // tables of one backend.
 std::string describe_conv2d_algorithms(

@@ -7,7 +7,6 @@
 #include <cstdint>
 
 #define CUDART_VERSION 13000
-#define __grid_constant__
 
 using cuuint32_t = uint32_t;
 using cuuint64_t = uint64_t;
