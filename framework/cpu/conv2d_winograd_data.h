@@ -1,10 +1,11 @@
 // Winograd's forward pass and data gradient for any vector type, compiled as
 // conv2d_winograd_kernels.h is.
 //
-// Many tiles: a piece of work takes a block of tiles through transform, products and transform back
-// in memory of its own, (point, tile, channel), which stays near the L2 cache. Few tiles: the three
-// steps are parallel one after the other, the products over points and panels of output channels,
-// so that there are pieces for all threads and the weights are read once.
+// Many tiles: a piece of work transforms a block of tiles into memory of its own, (point, tile,
+// channel), and takes one panel of output channels after the other through the products and back;
+// all of it stays in the L2 cache or near it. Few tiles: the three steps are parallel one after the
+// other, the products over points and panels, so that there are pieces for all threads and the
+// weights are read once.
 
 #include "framework/cpu/conv2d_winograd_kernels.h"
 
@@ -125,28 +126,32 @@ void transform_windows(const WinogradTiles& tiles, const WindowedImages& in, Til
   }
 }
 
-// The products of one point and panel for rows 0 .. count - 1.
+// The products of one point and panel for rows 0 .. count - 1, from column out_first of `out` on.
 template <class Isa>
 void multiply_panel(const WinogradConv& c, const float* weights, int64_t point, int64_t panel,
-                    int64_t count, const PointMatrices& in, const PointMatrices& out) {
+                    int64_t count, const PointMatrices& in, const PointMatrices& out,
+                    int64_t out_first) {
   const Panels<Isa> panels{c.out_channels};
   const int64_t first = panel * panels.kWidth;
   const float* panel_weights = weights + point * weight_stride<Isa>(c) + first * c.in.channels;
   with_constant<Isa::kVectors>(panels.padded_columns(panel) / Isa::kLanes, [&](auto vectors) {
-    for (int64_t t = 0; t < count; t += kRows)
+    // Those of the next point, on their way while these are in use.
+    const float* ahead = panel_weights + weight_stride<Isa>(c);
+    const int64_t ahead_step = divide_up(vectors() * Isa::kLanes * kRows, count);
+    for (int64_t t = 0; t < count; t += kRows, ahead += ahead_step * c.in.channels)
       with_constant<kRows>(count - t, [&](auto rows) {
         multiply_tile<Isa, rows(), vectors()>(in.row(point, t), in.row_stride, c.in.channels,
-                                              panel_weights, out.row(point, t) + first,
-                                              out.row_stride);
+                                              panel_weights, ahead, ahead_step,
+                                              out.row(point, t) + out_first, out.row_stride);
       });
   });
 }
 
-// Transforms rows first_row .. of `from` back, adds what is added, and writes the pixels of tiles
-// range.begin .. that exist. `bias` is padded with zeros.
+// Transforms rows first_row .. of `from`, which holds channels `begin` .. end - 1, back, adds what
+// is added, and writes the pixels of tiles range.begin .. that exist. `bias` is padded with zeros.
 template <class Isa>
 void write_tiles(const WinogradConv& c, TileRange range, const PointMatrices& from,
-                 int64_t first_row, const float* bias) {
+                 int64_t first_row, int64_t begin, int64_t end, const float* bias) {
   using Vector = typename Isa::Vector;
   for (int64_t t = 0; t < range.count; ++t) {
     const int64_t tile = range.begin + t;
@@ -157,11 +162,12 @@ void write_tiles(const WinogradConv& c, TileRange range, const PointMatrices& fr
     const int64_t width = std::min<int64_t>(kOutputs, c.out_width - left);
     const int64_t place = ((image * c.out_height + top) * c.out_width + left) * c.out_channels;
     const float* sums = from.row(0, first_row + t);
-    for (int64_t k = 0; k < c.out_channels; k += Isa::kLanes) {
+    for (int64_t k = begin; k < end; k += Isa::kLanes) {
       const int64_t lanes = c.out_channels - k;
       Vector y[kOutputs * kOutputs];
-      transform<Isa, OutputLine>([&](int i) { return Isa::load(sums + i * from.point_stride + k); },
-                                 [&](int i, Vector v) { y[i] = v; });
+      transform<Isa, OutputLine>(
+          [&](int i) { return Isa::load(sums + i * from.point_stride + k - begin); },
+          [&](int i, Vector v) { y[i] = v; });
       const Vector added = Isa::load(bias + k);
       for (int64_t i = 0; i < height; ++i)
         for (int64_t j = 0; j < width; ++j) {
@@ -176,8 +182,8 @@ void write_tiles(const WinogradConv& c, TileRange range, const PointMatrices& fr
   }
 }
 
-// Tiles of a block: 6 rows of the register tile often enough to pay for a panel of weights.
-constexpr int64_t kBlockTiles = 48;
+// Tiles of a block: enough to pay for reading all weights from the L3 cache.
+constexpr int64_t kBlockTiles = 66;
 // With fewer blocks there are pieces of points and panels.
 constexpr int64_t kFewBlocks = 8;
 
@@ -185,19 +191,22 @@ template <class Isa>
 void run_blocks(const WinogradConv& c, const float* weights, const float* zeros,
                 const float* bias) {
   const int64_t in_size = kPoints * PointMatrices::point_stride_of(kBlockTiles, c.in.channels);
-  const int64_t out_size = kPoints * PointMatrices::point_stride_of(kBlockTiles, c.out_channels);
-  const int64_t panels = Panels<Isa>{c.out_channels}.count();
+  const int64_t out_size =
+      kPoints * PointMatrices::point_stride_of(kBlockTiles, Panels<Isa>::kWidth);
+  const Panels<Isa> panels{c.out_channels};
   const int64_t blocks = divide_up(c.tiles.count(), kBlockTiles);
   parallel_for_scratch<float>(blocks, in_size + out_size, [&](int64_t block, float* memory) {
     const PointMatrices in(memory, kBlockTiles, c.in.channels);
-    const PointMatrices out(memory + in_size, kBlockTiles, c.out_channels);
+    const PointMatrices out(memory + in_size, kBlockTiles, Panels<Isa>::kWidth);
     const int64_t begin = block * kBlockTiles;
     const TileRange range{begin, std::min(kBlockTiles, c.tiles.count() - begin)};
     transform_windows<Isa, InputLine>(c.tiles, c.in, range, zeros, in, 0);
-    for (int64_t point = 0; point < kPoints; ++point)
-      for (int64_t panel = 0; panel < panels; ++panel)
-        multiply_panel<Isa>(c, weights, point, panel, range.count, in, out);
-    write_tiles<Isa>(c, range, out, 0, bias);
+    for (int64_t panel = 0; panel < panels.count(); ++panel) {
+      for (int64_t point = 0; point < kPoints; ++point)
+        multiply_panel<Isa>(c, weights, point, panel, range.count, in, out, 0);
+      const int64_t first = panel * panels.kWidth;
+      write_tiles<Isa>(c, range, out, 0, first, first + panels.columns(panel), bias);
+    }
   });
 }
 
@@ -215,10 +224,11 @@ void run_steps(const WinogradConv& c, const float* weights, const float* zeros, 
     transform_windows<Isa, InputLine>(c.tiles, c.in, {begin, end - begin}, zeros, in, begin);
   });
   parallel_for(kPoints * panels, [&](int64_t piece) {
-    multiply_panel<Isa>(c, weights, piece / panels, piece % panels, tiles, in, out);
+    multiply_panel<Isa>(c, weights, piece / panels, piece % panels, tiles, in, out,
+                        piece % panels * Panels<Isa>::kWidth);
   });
   parallel_ranges(tiles, kGrain, [&](int64_t begin, int64_t end) {
-    write_tiles<Isa>(c, {begin, end - begin}, out, begin, bias);
+    write_tiles<Isa>(c, {begin, end - begin}, out, begin, 0, c.out_channels, bias);
   });
 }
 

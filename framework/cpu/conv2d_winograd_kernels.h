@@ -128,22 +128,24 @@ void transform_pixels(const float* const* pixels, int64_t channels, float* to, i
 }
 
 // out[i] = sum over channels of in[i, channel] * weights[channel], for R tiles and V vectors of
-// output channels.
+// output channels. Fetches the R tiles behind these, and ahead_step floats from `ahead` on for
+// every channel.
 template <class Isa, int R, int V>
 void multiply_tile(const float* in, int64_t in_stride, int64_t channels, const float* weights,
-                   float* out, int64_t out_stride) {
+                   const float* ahead, int64_t ahead_step, float* out, int64_t out_stride) {
   typename Isa::Vector sum[R][V];
 #pragma GCC unroll 8
   for (int i = 0; i < R; ++i)
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) sum[i][v] = Isa::zero();
-  for (int64_t c = 0; c < channels; ++c, weights += V * Isa::kLanes) {
+  for (int64_t c = 0; c < channels; ++c, weights += V * Isa::kLanes, ahead += ahead_step) {
     typename Isa::Vector b[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       b[v] = Isa::load(weights + v * Isa::kLanes);
-      __builtin_prefetch(weights + (8 * V + v) * Isa::kLanes, 0, 3);
     }
+    __builtin_prefetch(in + R * (in_stride + c), 0, 3);
+    __builtin_prefetch(ahead, 0, 2);
 #pragma GCC unroll 8
     for (int i = 0; i < R; ++i) {
       const typename Isa::Vector a = Isa::broadcast(in + i * in_stride + c);

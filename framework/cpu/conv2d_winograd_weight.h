@@ -2,10 +2,10 @@
 // each of the 36 points a product (out channels, tiles) (tiles, in channels), then one transform
 // back.
 //
-// Where the 36 products stay in the L2 cache, a piece of work walks its share of the tiles and adds
-// to products of its own; the shares follow from the shape and are added up in order. Otherwise the
-// tiles of a chunk are transformed together, and a piece owns a point of a panel of input channels
-// and walks all tiles.
+// Where the 36 products stay near the L2 cache, a piece of work walks its share of the tiles and
+// adds to products of its own; the shares follow from the shape and are added up in order.
+// Otherwise the tiles of a chunk are transformed together, and a piece owns a point of a panel of
+// input channels and walks all tiles.
 
 #include "framework/cpu/conv2d_winograd_data.h"
 
@@ -69,7 +69,7 @@ void write_weights(const WinogradWeight& w, const float* products, int64_t share
   });
 }
 
-constexpr int64_t kSumTiles = 48;  // whose rows of a panel stay in the L1 cache
+constexpr int64_t kSumTiles = 96;  // between two writes of the products
 
 template <class Isa>
 void run_shares(const WinogradWeight& w, const float* zeros) {
@@ -133,7 +133,7 @@ void run_points(const WinogradWeight& w, const float* zeros) {
 
 template <class Isa>
 void run_winograd_weight(const Conv2dProblem& problem, const Conv2dOperands& operands) {
-  constexpr int64_t kMostElements = 1 << 18;  // of products that stay in the L2 cache
+  constexpr int64_t kMostElements = 1 << 20;  // of a share, which stays near the L2 cache
   const WinogradWeight w = winograd_weight(problem, operands);
   if (w.tiles.count() == 0) {
     std::fill_n(w.dweight, operands.weight.numel(), 0.0f);

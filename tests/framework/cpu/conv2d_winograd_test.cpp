@@ -37,8 +37,9 @@ constexpr Layer kLayers[] = {
     {3, 6, 7, 20, 37, 0, 0, 0, 0},
     {2, 5, 9, 19, 21, 2, 2, 2, 2},
     {2, 8, 5, 24, 40, 0, 1, 2, 0},
-    {7, 33, 33, 19, 21},    // 567 tiles: blocks, and a weight gradient of shares
-    {13, 25, 27, 64, 130},  // 637 tiles: a weight gradient of points in two chunks
+    {7, 33, 33, 19, 21},  // 567 tiles: more than one block of each kind
+    {2, 9, 8, 64, 130},
+    {5, 25, 27, 128, 256},  // the weight gradient of points, in two chunks
 };
 
 Tensor normal(Shape shape, uint32_t site) {
