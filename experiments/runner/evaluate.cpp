@@ -14,7 +14,6 @@
 #include "experiments/runner/run_folder.h"
 #include "experiments/runner/sampling.h"
 #include "experiments/runner/trainer.h"
-#include "framework/cpu/parallel.h"
 #include "framework/io/png.h"
 #include "framework/ops/image_batch.h"
 
@@ -26,7 +25,7 @@ using Clock = std::chrono::steady_clock;
 
 bool may_override(const std::string& key) {
   return key.starts_with("evaluation.") || key.starts_with("sampling.") || key == "seed" ||
-         key == "device" || key == "precision" || key == "threads";
+         key == "device" || key == "precision" || key == "threads" || key == "cpu.winograd";
 }
 
 // A finished run with one set of its weights, ready to draw and to be measured.
@@ -42,10 +41,10 @@ class LoadedRun {
     reader.finish();
     for (const std::string& key : differing_keys(recorded_, reader.resolved()))
       DDPM_CHECK(may_override(key),
-                 "--set {}: only evaluation.*, sampling.*, seed, device, precision and threads can "
-                 "be changed for a finished run",
+                 "--set {}: only evaluation.*, sampling.*, seed, device, precision, threads and "
+                 "cpu.winograd can be changed for a finished run",
                  key);
-    cpu::set_thread_count(config->threads);
+    apply_cpu_options(*config);
     const DeviceChoice device = choose_device(config->device, config->precision);
     announce(device);
     dataset = config->data->load();

@@ -14,7 +14,7 @@ namespace ddpm {
 struct EvaluateRequest {
   std::string run;              // a run folder
   std::string checkpoint = {};  // empty: the run's latest
-  // Of evaluation.*, sampling.*, seed, device, precision and threads.
+  // Of evaluation.*, sampling.*, seed, device, precision, threads and cpu.winograd.
   std::vector<std::string> overrides = {};
   ProgressSink* progress = nullptr;
 };

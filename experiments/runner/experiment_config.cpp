@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "framework/core/memory.h"
+#include "framework/cpu/conv2d_algorithms.h"
+#include "framework/cpu/parallel.h"
 
 namespace ddpm {
 namespace {
@@ -92,6 +94,10 @@ ExperimentConfig::ExperimentConfig(const Config& config)
       precision(config.choice("precision", "f32", {"f32", "bf16"},
                               "of the network's activations, their gradients and its matrices")),
       threads(static_cast<int>(config.integer("threads", 0, 0, 4096, "0: all processors"))),
+      cpu_winograd(config.child("cpu", "the CPU backend")
+                       .boolean("winograd", true,
+                                "3x3 convolutions in f32 by Winograd's algorithm, with a relative "
+                                "error of ~1e-6; false: direct convolutions")),
       data(datasets().make(config, "data", "digits")),
       model(denoisers().make(config, "model", "unet")),
       diffusion(read_diffusion(config.child("diffusion", "the process and its training"))),
@@ -100,6 +106,11 @@ ExperimentConfig::ExperimentConfig(const Config& config)
       sampling(read_sampling(config, optimizer.averages)),
       sampler(read_sampler(config.child("sampling", "drawing images"))),
       evaluation(read_evaluation(config)) {}
+
+void apply_cpu_options(const ExperimentConfig& config) {
+  cpu::set_thread_count(config.threads);
+  cpu::allow_winograd(config.cpu_winograd);
+}
 
 DeviceChoice choose_device(const std::string& name, const std::string& precision) {
   if (name == "cpu") return {};

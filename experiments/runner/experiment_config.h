@@ -41,6 +41,7 @@ struct ExperimentConfig {
   std::string device;     // cpu, cuda or auto
   std::string precision;  // f32 or bf16, of the network; all around it is f32
   int threads;            // 0: all processors
+  bool cpu_winograd;      // whether the CPU may use Winograd's convolutions
   std::unique_ptr<DataSource> data;
   std::unique_ptr<DenoiserOptions> model;
   DiffusionVariant diffusion;
@@ -50,6 +51,9 @@ struct ExperimentConfig {
   std::unique_ptr<Sampler> sampler;
   EvaluationOptions evaluation;
 };
+
+// What the configuration says about the CPU backend, from here on: threads and algorithms.
+void apply_cpu_options(const ExperimentConfig& config);
 
 // Where an experiment computes.
 struct DeviceChoice {

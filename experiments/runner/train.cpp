@@ -16,7 +16,6 @@
 #include "experiments/runner/run_folder.h"
 #include "experiments/runner/sampling.h"
 #include "experiments/runner/trainer.h"
-#include "framework/cpu/parallel.h"
 
 namespace ddpm {
 namespace {
@@ -66,7 +65,7 @@ class Run {
         config_(config_reader_) {
     config_reader_.finish();
     resolved_ = config_reader_.resolved();
-    cpu::set_thread_count(config_.threads);
+    apply_cpu_options(config_);
     device_ = choose_device(config_.device, config_.precision);
     dataset_ = config_.data->load();
     DDPM_CHECK(dataset_.train.count > 0, "data: '{}' has no training images", dataset_.name);

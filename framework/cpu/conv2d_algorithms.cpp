@@ -11,6 +11,7 @@
 #include "framework/cpu/conv2d_direct.h"
 #include "framework/cpu/conv2d_tap_gemm.h"
 #include "framework/cpu/conv2d_widened.h"
+#include "framework/cpu/conv2d_winograd.h"
 #ifdef DDPM_WITH_CUDA
 #include "framework/cuda/conv2d_algorithms.h"
 #endif
@@ -26,7 +27,9 @@ constexpr Conv2dAlgorithm kForward[] = {
 #if defined(__x86_64__)
     {"amx_bf16", amx_bf16_supports, amx_forward},
     {"amx_bf16x3", amx_bf16x3_supports, amx_forward},
+    {"winograd_avx512", winograd_avx512_supports, winograd_avx512_forward},
     {"direct_avx512", direct_avx512_supports, direct_avx512_forward},
+    {"winograd_avx2", winograd_avx2_supports, winograd_avx2_forward},
     {"direct_avx2", direct_avx2_supports, direct_avx2_forward},
 #endif
     {"tap_gemm", tap_gemm_supports, tap_gemm_forward},
@@ -36,7 +39,9 @@ constexpr Conv2dAlgorithm kBackwardData[] = {
 #if defined(__x86_64__)
     {"amx_bf16", amx_bf16_supports, amx_backward_data},
     {"amx_bf16x3", amx_bf16x3_supports, amx_backward_data},
+    {"winograd_avx512", winograd_avx512_supports, winograd_avx512_backward_data},
     {"direct_avx512", direct_avx512_supports, direct_avx512_backward_data},
+    {"winograd_avx2", winograd_avx2_supports, winograd_avx2_backward_data},
     {"direct_avx2", direct_avx2_supports, direct_avx2_backward_data},
 #endif
     {"tap_gemm", tap_gemm_supports, tap_gemm_backward_data},
@@ -46,7 +51,9 @@ constexpr Conv2dAlgorithm kBackwardWeight[] = {
 #if defined(__x86_64__)
     {"amx_bf16", amx_bf16_supports, amx_backward_weight},
     {"amx_bf16x3", amx_bf16x3_supports, amx_backward_weight},
+    {"winograd_avx512", winograd_avx512_supports_weight, winograd_avx512_backward_weight},
     {"direct_avx512", direct_avx512_supports, direct_avx512_backward_weight},
+    {"winograd_avx2", winograd_avx2_supports_weight, winograd_avx2_backward_weight},
     {"direct_avx2", direct_avx2_supports, direct_avx2_backward_weight},
 #endif
     {"tap_gemm", tap_gemm_supports, tap_gemm_backward_weight},
@@ -66,6 +73,8 @@ void check_known(const std::string& name) {
   DDPM_CHECK(name.empty() || known.contains(name), "DDPM_CONV2D: unknown algorithm '{}'; known: {}",
              name, fmt::join(known, ", "));
 }
+
+bool winograd_allowed = true;
 
 std::string& forced_name() {
   static std::string name = [] {
@@ -118,6 +127,9 @@ bool may_split_f32() {
   return forced_name().starts_with("amx") ||
          std::none_of(std::begin(kForward), std::end(kForward), is_forced);
 }
+
+void allow_winograd(bool allowed) { winograd_allowed = allowed; }
+bool is_winograd_allowed() { return winograd_allowed; }
 
 std::string describe_conv2d_algorithms(
     std::span<const Conv2dAlgorithm> (*algorithms_of)(Conv2dPass)) {

@@ -25,6 +25,11 @@ void force_conv2d_algorithm(const std::string& name);
 // Whether f32 products may be made of bf16 parts: not where an algorithm is forced that does not.
 bool may_split_f32();
 
+// Whether Winograd's convolutions may be chosen, which is so at first. They are f32 with a relative
+// error of some 1e-6, more than that of a direct convolution: choosing others changes bits.
+void allow_winograd(bool allowed);
+bool is_winograd_allowed();
+
 // One line per pass for `ddpm doctor`: what a 3x3 convolution in f32 runs on this machine, by the
 // tables of one backend.
 std::string describe_conv2d_algorithms(

@@ -8,8 +8,6 @@ namespace {
 
 constexpr int kRows = 6;  // of a register tile; 6 x 4 AVX-512 or 6 x 2 AVX2 accumulators
 
-int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 // The order in which tiles and blocks walk the output sites of all images. Small images and small
 // batches are walked site by site through the batch: the pixels of a tile then lie at the same
 // place, and a tap that falls into the padding there is left out (31 % of the work at 4x4, 8 % at
@@ -137,20 +135,6 @@ void with_vectors(int64_t columns, const Body& body) {
     default: return body(std::integral_constant<int, Isa::kVectors>());
   }
 }
-
-// Channels are cut into panels of kVectors vectors; the last has as many vectors as it needs.
-template <class Isa>
-struct Panels {
-  static constexpr int64_t kWidth = Isa::kVectors * Isa::kLanes;
-  int64_t channels;
-
-  int64_t count() const { return divide_up(channels, kWidth); }
-  int64_t padded() const { return divide_up(channels, Isa::kLanes) * Isa::kLanes; }
-  int64_t columns(int64_t panel) const { return std::min(kWidth, channels - panel * kWidth); }
-  int64_t padded_columns(int64_t panel) const {
-    return divide_up(columns(panel), Isa::kLanes) * Isa::kLanes;
-  }
-};
 
 // (panel, tap, in channel, column of the panel), padded columns zero.
 template <class Isa>
