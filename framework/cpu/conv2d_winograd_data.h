@@ -182,24 +182,29 @@ void write_tiles(const WinogradConv& c, TileRange range, const PointMatrices& fr
   }
 }
 
-// Tiles of a block: enough to pay for reading all weights from the L3 cache.
-constexpr int64_t kBlockTiles = 66;
-// With fewer blocks there are pieces of points and panels.
-constexpr int64_t kFewBlocks = 8;
+// Tiles of a block: enough to pay for reading all weights from the L3 cache, fewer where there
+// would be too few blocks.
+int64_t block_tiles(int64_t tiles) {
+  constexpr int64_t kLeast = 36, kMost = 66, kBlocks = 8;
+  return std::clamp(divide_up(divide_up(tiles, kBlocks), kRows) * kRows, kLeast, kMost);
+}
+// Up to so many, there are pieces of points and panels.
+constexpr int64_t kFewTiles = 144;
 
 template <class Isa>
 void run_blocks(const WinogradConv& c, const float* weights, const float* zeros,
                 const float* bias) {
-  const int64_t in_size = kPoints * PointMatrices::point_stride_of(kBlockTiles, c.in.channels);
+  const int64_t block_size = block_tiles(c.tiles.count());
+  const int64_t in_size = kPoints * PointMatrices::point_stride_of(block_size, c.in.channels);
   const int64_t out_size =
-      kPoints * PointMatrices::point_stride_of(kBlockTiles, Panels<Isa>::kWidth);
+      kPoints * PointMatrices::point_stride_of(block_size, Panels<Isa>::kWidth);
   const Panels<Isa> panels{c.out_channels};
-  const int64_t blocks = divide_up(c.tiles.count(), kBlockTiles);
+  const int64_t blocks = divide_up(c.tiles.count(), block_size);
   parallel_for_scratch<float>(blocks, in_size + out_size, [&](int64_t block, float* memory) {
-    const PointMatrices in(memory, kBlockTiles, c.in.channels);
-    const PointMatrices out(memory + in_size, kBlockTiles, Panels<Isa>::kWidth);
-    const int64_t begin = block * kBlockTiles;
-    const TileRange range{begin, std::min(kBlockTiles, c.tiles.count() - begin)};
+    const PointMatrices in(memory, block_size, c.in.channels);
+    const PointMatrices out(memory + in_size, block_size, Panels<Isa>::kWidth);
+    const int64_t begin = block * block_size;
+    const TileRange range{begin, std::min(block_size, c.tiles.count() - begin)};
     transform_windows<Isa, InputLine>(c.tiles, c.in, range, zeros, in, 0);
     for (int64_t panel = 0; panel < panels.count(); ++panel) {
       for (int64_t point = 0; point < kPoints; ++point)
@@ -241,7 +246,7 @@ void run_winograd(Conv2dPass pass, const Conv2dProblem& problem, const Conv2dOpe
   const Tensor bias =
       Tensor::zeros({Panels<Isa>{c.out_channels}.padded()}, DType::kF32, Device::kCpu);
   if (c.bias) std::copy_n(c.bias, c.out_channels, bias.data<float>());
-  const auto run = c.tiles.count() <= kFewBlocks * kBlockTiles ? run_steps<Isa> : run_blocks<Isa>;
+  const auto run = c.tiles.count() <= kFewTiles ? run_steps<Isa> : run_blocks<Isa>;
   run(c, weights.data<float>(), zeros.data<float>(), bias.data<float>());
 }
 

@@ -37,7 +37,7 @@ constexpr Layer kLayers[] = {
     {3, 6, 7, 20, 37, 0, 0, 0, 0},
     {2, 5, 9, 19, 21, 2, 2, 2, 2},
     {2, 8, 5, 24, 40, 0, 1, 2, 0},
-    {7, 33, 33, 19, 21},  // 567 tiles: more than one block of each kind
+    {7, 33, 33, 19, 21},  // 567 tiles: blocks and shares
     {2, 9, 8, 64, 130},
     {5, 25, 27, 128, 256},  // the weight gradient of points, in two chunks
 };
@@ -217,7 +217,7 @@ TEST_P(Conv2dWinograd, NoImagesLeaveNoGradient) {
   for (float d : dweight.to_host<float>()) ASSERT_EQ(d, 0);
 }
 
-TEST_P(Conv2dWinograd, SupportsOnlyWhatItComputes) {
+TEST_P(Conv2dWinograd, SupportsOnlyWhatPays) {
   EXPECT_TRUE(GetParam().supports(kTypical));
   const auto refuses = [](auto change) {
     Conv2dProblem p = kTypical;
@@ -231,6 +231,11 @@ TEST_P(Conv2dWinograd, SupportsOnlyWhatItComputes) {
   EXPECT_TRUE(refuses([](auto& p) { p.stride = 2; }));
   EXPECT_TRUE(refuses([](auto& p) { p.in_channels = 3; }));
   EXPECT_TRUE(refuses([](auto& p) { p.out_channels = 3; }));
+  // Few tiles, and tiles that are more than half empty.
+  EXPECT_TRUE(refuses([](auto& p) { p.images = 0; }));
+  EXPECT_TRUE(refuses([](auto& p) { p.in_height = p.out_height = p.in_width = p.out_width = 4; }));
+  EXPECT_TRUE(refuses(
+      [](auto& p) { p.images = 100, p.in_height = p.out_height = p.in_width = p.out_width = 5; }));
 }
 
 TEST_P(Conv2dWinograd, IsChosenUnlessItIsSwitchedOff) {
