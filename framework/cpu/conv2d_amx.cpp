@@ -12,34 +12,11 @@
 
 #if defined(__x86_64__)
 #include <algorithm>
-#include <any>
-#include <memory>
 #include <vector>
 
 #include "framework/cpu/conv2d_amx_plan.h"
+#include "framework/cpu/kept_weights.h"
 #include "framework/cpu/scratch.h"
-
-namespace ddpm::cpu {
-namespace {
-
-struct PackedWeights {
-  Conv2dPass pass;
-  std::vector<Tensor> lattices;
-};
-
-// Those of the last call for a weight that no training changes, else an empty one.
-std::shared_ptr<PackedWeights> prepared_weights(Conv2dPass pass, const Tensor& weight) {
-  const auto fresh = std::make_shared<PackedWeights>(PackedWeights{pass, {}});
-  if (weight.requires_grad()) return fresh;
-  std::any& kept = weight.slot()->prepared;
-  const auto* packed = std::any_cast<std::shared_ptr<PackedWeights>>(&kept);
-  if (packed && (*packed)->pass == pass) return *packed;
-  kept = fresh;
-  return fresh;
-}
-
-}  // namespace
-}  // namespace ddpm::cpu
 
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512bf16,amx-tile,amx-bf16")
@@ -288,16 +265,17 @@ void run(Conv2dPass pass, const Conv2dProblem& problem, const Conv2dOperands& o)
                          optional(o.per_sample, static_cast<T*>(nullptr)),
                          optional(o.residual, static_cast<T*>(nullptr)), out.data<T>()};
   const Plan plan = make_plan(pass, problem);
-  // Packing does not depend on the images: weights that stay the same are packed once.
-  const auto packed = prepared_weights(pass, o.weight);
-  for (size_t i = 0; i < plan.lattices.size(); ++i) {
-    const Lattice& lattice = plan.lattices[i];
-    const Cut cut(plan, lattice, Values::kParts);
-    if (packed->lattices.size() == i)
-      packed->lattices.push_back(pack_weights<Values>(plan, cut, o.weight.data<T>()));
-    run_lattice<Values>(plan, lattice, cut, in.data<T>(), packed->lattices[i].template data<bf16>(),
-                        output);
-  }
+  const auto cut_of = [&](const Lattice& lattice) { return Cut(plan, lattice, Values::kParts); };
+  // Packing does not depend on the images.
+  const std::vector<Tensor> weights = kept_weights(o.weight, pass, [&] {
+    std::vector<Tensor> packed;
+    for (const Lattice& lattice : plan.lattices)
+      packed.push_back(pack_weights<Values>(plan, cut_of(lattice), o.weight.data<T>()));
+    return packed;
+  });
+  for (size_t i = 0; i < weights.size(); ++i)
+    run_lattice<Values>(plan, plan.lattices[i], cut_of(plan.lattices[i]), in.data<T>(),
+                        weights[i].data<bf16>(), output);
 }
 
 void run(Conv2dPass pass, const Conv2dProblem& problem, const Conv2dOperands& operands) {

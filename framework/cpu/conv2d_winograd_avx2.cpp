@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 
 #include "framework/cpu/conv2d_winograd_tiles.h"
+#include "framework/cpu/kept_weights.h"
 #include "framework/cpu/scratch.h"
 
 #pragma GCC push_options

@@ -241,7 +241,8 @@ template <class Isa>
 void run_winograd(Conv2dPass pass, const Conv2dProblem& problem, const Conv2dOperands& operands) {
   const WinogradConv c = winograd_conv(pass, problem, operands);
   if (c.tiles.count() == 0) return;
-  const Tensor weights = transform_weights<Isa>(c);
+  const Tensor weights = kept_weights(operands.weight, std::pair(pass, Isa::kLanes),
+                                      [&] { return transform_weights<Isa>(c); });
   const Tensor zeros = Tensor::zeros({c.in.channels}, DType::kF32, Device::kCpu);
   const Tensor bias =
       Tensor::zeros({Panels<Isa>{c.out_channels}.padded()}, DType::kF32, Device::kCpu);

@@ -1,9 +1,10 @@
 #include "framework/ops/upsample_conv2d.h"
 
 #include <algorithm>
-#include <any>
+#include <variant>
 
 #include "framework/autograd/tape.h"
+#include "framework/cpu/kept_weights.h"
 #include "framework/cpu/parallel.h"
 #include "framework/ops/conv2d.h"
 
@@ -11,10 +12,6 @@ namespace ddpm {
 namespace {
 
 Tensor smear_kernel(const Tensor& weight) {
-  // Once for weights that do not change; a CUDA graph must read them anew in every replay.
-  const bool keeps = !weight.requires_grad() && weight.device() == Device::kCpu;
-  std::any& kept = weight.slot()->prepared;
-  if (const auto* smeared = std::any_cast<Tensor>(&kept); smeared && keeps) return *smeared;
   const int64_t outputs = weight.shape()[0], channels = weight.shape()[3];
   Tensor smeared = Tensor::empty({channels, 4, 4, outputs}, weight.dtype(), weight.device());
   DDPM_DISPATCH(weight.device(), smear_kernel_forward(weight, smeared));
@@ -23,7 +20,6 @@ Tensor smear_kernel(const Tensor& weight) {
     DDPM_DISPATCH(weight.device(), smear_kernel_backward(dsmeared, dweight));
     accumulate_grad(weight.slot(), dweight);
   });
-  if (keeps) kept = smeared;
   return smeared;
 }
 
@@ -34,7 +30,9 @@ Tensor upsample_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias
              "upsample_conv2d: weight {} is not (K, 3, 3, C)", weight.shape());
   DDPM_CHECK(x.shape().rank() == 4 && x.shape()[3] == weight.shape()[3],
              "upsample_conv2d: x {} is not (N, H, W, C) for weight {}", x.shape(), weight.shape());
-  return conv2d_transpose(x, smear_kernel(weight), bias, Conv2dGeometry::same(4, 2));
+  const Tensor smeared =
+      cpu::kept_weights(weight, std::monostate{}, [&] { return smear_kernel(weight); });
+  return conv2d_transpose(x, smeared, bias, Conv2dGeometry::same(4, 2));
 }
 
 namespace cpu {
