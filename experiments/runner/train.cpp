@@ -23,12 +23,13 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
-// Settings that may change between a run and its resumption: they do not change a finished step. In
-// another precision the checkpoint, which is always f32, is continued.
+// Settings that may change between a run and its resumption: they do not change a finished step. On
+// another device, by other algorithms or in another precision, the checkpoint, which is always f32,
+// is continued.
 bool may_differ(const std::string& key) {
-  for (const char* allowed :
-       {"name", "device", "precision", "threads", "training.steps", "training.log_every",
-        "training.checkpoint_every", "training.sample_every", "training.keep_checkpoints"})
+  for (const char* allowed : {"name", "device", "precision", "threads", "cpu.winograd",
+                              "training.steps", "training.log_every", "training.checkpoint_every",
+                              "training.sample_every", "training.keep_checkpoints"})
     if (key == allowed) return true;
   return key.starts_with("sampling.") || key.starts_with("evaluation.");
 }
