@@ -73,6 +73,11 @@ inline __m512i round_pair(__m512 high_lanes, __m512 low_lanes) {
   return reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high_lanes, low_lanes));
 }
 
+// A mask of the first `count` of 32 lanes (or of 16): none where padding has gone beyond the end.
+inline uint32_t first_lanes(int64_t count) {
+  return count >= 32 ? 0xffffffffu : count <= 0 ? 0 : (1u << count) - 1u;
+}
+
 // 32 values on their way into a tile: two vectors of f32, or their bits as bf16.
 template <int kParts_>
 struct SplitValues {
@@ -83,13 +88,13 @@ struct SplitValues {
   static SplitValues zero() { return {_mm512_setzero_ps(), _mm512_setzero_ps()}; }
   // The first `count` of 32 neighbours, zeros behind them.
   static SplitValues load(const float* p, int64_t count) {
-    const uint32_t mask = count >= 32 ? 0xffffffffu : (1u << count) - 1u;
+    const uint32_t mask = first_lanes(count);
     return {_mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p),
             _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask >> 16), p + 16)};
   }
   // 16 neighbours of each.
   static SplitValues load(const float* first, const float* second, int64_t count) {
-    const auto mask = static_cast<__mmask16>(count >= 16 ? 0xffffu : (1u << count) - 1u);
+    const auto mask = static_cast<__mmask16>(first_lanes(count));
     return {first ? _mm512_maskz_loadu_ps(mask, first) : _mm512_setzero_ps(),
             second ? _mm512_maskz_loadu_ps(mask, second) : _mm512_setzero_ps()};
   }
@@ -111,11 +116,11 @@ struct Bf16Values {
 
   static Bf16Values zero() { return {_mm512_setzero_si512()}; }
   static Bf16Values load(const bf16* p, int64_t count) {
-    const uint32_t mask = count >= 32 ? 0xffffffffu : (1u << count) - 1u;
+    const uint32_t mask = first_lanes(count);
     return {_mm512_maskz_loadu_epi16(mask, p)};
   }
   static Bf16Values load(const bf16* first, const bf16* second, int64_t count) {
-    const auto mask = static_cast<__mmask16>(count >= 16 ? 0xffffu : (1u << count) - 1u);
+    const auto mask = static_cast<__mmask16>(first_lanes(count));
     const __m256i low = first ? _mm256_maskz_loadu_epi16(mask, first) : _mm256_setzero_si256();
     const __m256i high = second ? _mm256_maskz_loadu_epi16(mask, second) : _mm256_setzero_si256();
     return {_mm512_inserti64x4(_mm512_castsi256_si512(low), high, 1)};
