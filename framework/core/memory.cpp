@@ -31,7 +31,9 @@ namespace {
 std::byte* allocate(size_t bytes) {
   constexpr size_t kHugePage = size_t{2} << 20;
   const bool is_large = bytes >= 2 * kHugePage;
-  void* block = std::aligned_alloc(is_large ? kHugePage : memory::kAlignment, bytes);
+  const size_t alignment = is_large ? kHugePage : memory::kAlignment;
+  const size_t whole = (bytes + alignment - 1) / alignment * alignment;  // as the function asks
+  void* block = std::aligned_alloc(alignment, whole);
   if (!block)
     throw memory::OutOfMemory(
         fmt::format("out of memory: {} were asked for", memory::binary_size(bytes)));
