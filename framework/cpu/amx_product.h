@@ -117,19 +117,12 @@ void product(const bf16* left, const bf16* right, int64_t rows, int64_t columns,
       zero_sums();
       const bf16 *a = left + m / 32 * size, *b = right + n / 32 * size;
       for (int64_t i = 0; i < steps; ++i, a += kParts * kPanelSize, b += kParts * kPanelSize) {
-        if constexpr (kParts == 2) {
-          multiply_tiles(a + kPanelSize, a + kPanelSize + kTile, b, b + kTile);
-          multiply_tiles_by_last_right(a, a + kTile);
-          multiply_last_left_by(b + kPanelSize, b + kPanelSize + kTile);
-        } else {
-          multiply_tiles(a, a + kTile, b, b + kTile);
-        }
+        multiply_step<kParts>(a, a + kTile, kPanelSize, b, b + kTile, kPanelSize);
       }
       keep_vector_unit_awake();
       store_sums(sums, 512, 16, 128);
       for (int64_t j = n; j < std::min(columns, n + 32); j += 16) {
-        const auto lanes =
-            static_cast<__mmask16>(columns - j >= 16 ? 0xffff : (1 << (columns - j)) - 1);
+        const auto lanes = static_cast<__mmask16>(first_lanes(columns - j));
         for (int64_t i = m; i < std::min(rows, m + 32); ++i) {
           float* const to = c + i * stride + j;
           __m512 sum = _mm512_load_ps(sums + (i - m) * 32 + j - n);

@@ -52,13 +52,20 @@ inline void keep_vector_unit_awake() {
   __m512 x = _mm512_setzero_ps();
   asm volatile("vaddps %0, %0, %0" : "+v"(x));
 }
-// The sums are (2, 2) tiles of 16 rows, `down` and `right` elements from one another.
-inline void load_sums(const float* sums, int64_t down, int64_t right, int64_t stride_bytes) {
-  _tile_loadd(0, sums, stride_bytes);
-  _tile_loadd(1, sums + right, stride_bytes);
-  _tile_loadd(2, sums + down, stride_bytes);
-  _tile_loadd(3, sums + down + right, stride_bytes);
+// Adds the products of one step: left and right operands are two tiles each, whose low parts, if
+// there are any, lie left_part and right_part elements behind them.
+template <int kParts>
+void multiply_step(const bf16* left, const bf16* second_left, int64_t left_part, const bf16* right,
+                   const bf16* second_right, int64_t right_part) {
+  if constexpr (kParts == 2) {
+    multiply_tiles(left + left_part, second_left + left_part, right, second_right);
+    multiply_tiles_by_last_right(left, second_left);
+    multiply_last_left_by(right + right_part, second_right + right_part);
+  } else {
+    multiply_tiles(left, second_left, right, second_right);
+  }
 }
+// The sums are (2, 2) tiles of 16 rows, `down` and `right` elements from one another.
 inline void store_sums(float* sums, int64_t down, int64_t right, int64_t stride_bytes) {
   _tile_stored(0, sums, stride_bytes);
   _tile_stored(1, sums + right, stride_bytes);

@@ -149,8 +149,7 @@ class PairWriter {
 
  private:
   __mmask16 lanes_from(int64_t channel) const {
-    const int64_t rest = std::clamp<int64_t>(channels_ - channel, 0, 16);
-    return static_cast<__mmask16>((1 << rest) - 1);
+    return static_cast<__mmask16>(first_lanes(channels_ - channel));
   }
   void add(const T* from, __m512& low, __m512& high) const {
     low = _mm512_add_ps(low, load_lanes(from, low_));
@@ -178,13 +177,7 @@ void multiply_steps(const bf16* first, const bf16* second, int64_t part_size,
   zero_sums();
   for (const Step& step : steps) {
     const bf16 *a = first + step.left, *b = second + step.left;
-    if constexpr (kParts == 2) {
-      multiply_tiles(a + part_size, b + part_size, weights, weights + kTile);
-      multiply_tiles_by_last_right(a, b);
-      multiply_last_left_by(weights + 2 * kTile, weights + 3 * kTile);
-    } else {
-      multiply_tiles(a, b, weights, weights + kTile);
-    }
+    multiply_step<kParts>(a, b, part_size, weights, weights + kTile, 2 * kTile);
     weights += kParts * 2 * kTile;
     writer.write(pixels_per_step);
     keep_vector_unit_awake();

@@ -36,7 +36,7 @@ struct Layout {
   int64_t plane_height, pairs;       // rows of a plane of x, pairs of positions of a row
   int64_t planes, pairings;
   // Elements of one part: of 32 channels of one group, of half of a row of those, of a group.
-  int64_t dy_slice, x_slice, x_half, dy_group, x_group;
+  int64_t dy_slice, x_slice, x_half, dy_group;
 
   explicit Layout(const Conv2dProblem& p) {
     group = std::clamp<int64_t>(kTileDepth / p.out_width, 1, p.images);
@@ -52,7 +52,6 @@ struct Layout {
     x_half = pairings * pairs * 32;
     x_slice = planes * plane_height * 2 * x_half;
     dy_group = k_blocks / 2 * dy_slice;
-    x_group = c_blocks / 2 * x_slice;
   }
   int64_t dy_tile(int64_t block, int64_t row, int64_t tile) const {
     return block / 2 * dy_slice + ((row * row_tiles + tile) * 2 + block % 2) * kTile;
@@ -191,13 +190,7 @@ void sum_products(const Conv2dProblem& p, const Layout& l, int64_t groups, const
       for (int64_t tile = 0; tile < l.row_tiles; ++tile, a += 2 * kTile) {
         const int64_t place = g * l.x_slice + row * 2 * l.x_half + tile * kTile;
         const bf16 *b = first + place, *c = second + place;
-        if constexpr (kParts == 2) {
-          multiply_tiles(a + dy_part, a + dy_part + kTile, b, c);
-          multiply_tiles_by_last_right(a, a + kTile);
-          multiply_last_left_by(b + x_part, c + x_part);
-        } else {
-          multiply_tiles(a, a + kTile, b, c);
-        }
+        multiply_step<kParts>(a, a + kTile, dy_part, b, c, x_part);
         keep_vector_unit_awake();
       }
   }
@@ -207,7 +200,7 @@ void sum_products(const Conv2dProblem& p, const Layout& l, int64_t groups, const
 // dweight (+)= the valid part of 32 k by 16 c.
 void add_block(const float* sums, int64_t rows, int64_t columns, bool is_first, int64_t stride,
                float* dweight) {
-  const auto lanes = static_cast<__mmask16>(columns >= 16 ? 0xffff : (1 << columns) - 1);
+  const auto lanes = static_cast<__mmask16>(first_lanes(columns));
   for (int64_t k = 0; k < rows; ++k, sums += 16, dweight += stride) {
     __m512 sum = _mm512_load_ps(sums);
     if (!is_first) sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(lanes, dweight));
