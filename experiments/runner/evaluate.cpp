@@ -9,11 +9,10 @@
 #include "experiments/metrics/metrics.h"
 #include "experiments/runner/build_info.h"
 #include "experiments/runner/interrupt.h"
+#include "experiments/runner/loaded_run.h"
 #include "experiments/runner/memory_advice.h"
 #include "experiments/runner/result.h"
-#include "experiments/runner/run_folder.h"
 #include "experiments/runner/sampling.h"
-#include "experiments/runner/trainer.h"
 #include "framework/io/png.h"
 #include "framework/ops/image_batch.h"
 
@@ -22,51 +21,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
-
-bool may_override(const std::string& key) {
-  return key.starts_with("evaluation.") || key.starts_with("sampling.") || key == "seed" ||
-         key == "device" || key == "precision" || key == "threads" || key == "cpu.winograd";
-}
-
-// A finished run with one set of its weights, ready to draw and to be measured.
-class LoadedRun {
- public:
-  LoadedRun(const std::string& path, const std::string& checkpoint,
-            const std::vector<std::string>& overrides)
-      : folder(RunFolder::open(path)), recorded_(folder.read_json("config.json")) {
-    ConfigSource source = ConfigSource::parse_text(recorded_.dump(2), folder.file("config.json"));
-    for (const std::string& assignment : overrides) source.set(assignment);
-    const Config reader(std::move(source));
-    config = std::make_unique<ExperimentConfig>(reader);
-    reader.finish();
-    for (const std::string& key : differing_keys(recorded_, reader.resolved()))
-      DDPM_CHECK(may_override(key),
-                 "--set {}: only evaluation.*, sampling.*, seed, device, precision, threads and "
-                 "cpu.winograd can be changed for a finished run",
-                 key);
-    apply_cpu_options(*config);
-    const DeviceChoice device = choose_device(config->device, config->precision);
-    announce(device);
-    dataset = config->data->load();
-    model = std::make_unique<DiffusionModel>(*config, dataset, device.device);
-    const std::string file = checkpoint.empty() ? find_latest(folder.checkpoints()) : checkpoint;
-    DDPM_CHECK(!file.empty(), "{}: the run has no checkpoint yet", path);
-    info = load_weights(file, config->sampling.weights, model->parameters);
-    const Json trained = Json::parse(info.config_json, nullptr, false);
-    for (const char* part : {"model", "data"})
-      DDPM_CHECK(trained.is_object() && trained.contains(part) && trained[part] == recorded_[part],
-                 "{}: its '{}' is not that of the run {}", file, part, path);
-  }
-
-  RunFolder folder;
-  std::unique_ptr<ExperimentConfig> config;
-  Dataset dataset;
-  std::unique_ptr<DiffusionModel> model;
-  CheckpointInfo info;
-
- private:
-  Json recorded_;
-};
 
 Json to_json(const LikelihoodReport& report) {
   Json bounds = Json::array();

@@ -1,0 +1,126 @@
+#include "experiments/figures/figure.h"
+
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "experiments/runner/interrupt.h"
+#include "framework/io/file.h"
+#include "framework/io/hdf5_file.h"
+
+namespace ddpm {
+namespace {
+
+// "runs/a: digits, step 3000, weights ema (decay 0.995), seed 0"
+std::string source_of(const LoadedRun& run) {
+  const std::string& weights = run.config->sampling.weights;
+  std::string decay;
+  if (weights != "raw") {
+    const size_t index = weights == "ema" ? 0 : std::stoul(weights.substr(4));
+    decay = fmt::format(" (decay {})", run.info.average_decay.at(index));
+  }
+  std::filesystem::path folder = std::filesystem::path(run.folder.path()).lexically_normal();
+  if (!folder.has_filename()) folder = folder.parent_path();
+  return fmt::format("Run {}: data {}, step {}, weights {}{}, seed {}.", folder.filename().string(),
+                     run.dataset.name, run.info.step, weights, decay, run.config->seed);
+}
+
+}  // namespace
+
+FigureFiles::FigureFiles(std::string folder, std::string name)
+    : folder_(std::move(folder)), name_(std::move(name)) {}
+
+std::string FigureFiles::path(const char* extension) {
+  std::error_code error;
+  std::filesystem::create_directories(folder_, error);
+  DDPM_CHECK(!error, "{}: cannot create the folder: {}", folder_, error.message());
+  written_.push_back(fmt::format("{}/{}.{}", folder_, name_, extension));
+  return written_.back();
+}
+
+void FigureFiles::write(const char* extension, std::string_view text) {
+  write_file_atomically(path(extension), text);
+}
+
+void FigureFiles::chart(FigureText text, const std::vector<Panel>& panels, int columns) {
+  text.source = source_ + (text.source.empty() ? "" : " " + text.source);
+  write("svg", draw_chart(text, panels, columns));
+}
+
+void FigureFiles::pictures(FigureText text, const PictureGrid& grid) {
+  text.source = source_ + (text.source.empty() ? "" : " " + text.source);
+  write("svg", draw_pictures(text, grid));
+  write_png(path("png"), grid_pixels(grid));
+  const Shape shape = {grid.rows * grid.columns, grid.image_shape[0], grid.image_shape[1],
+                       grid.image_shape[2]};
+  Hdf5Writer file(path("h5"));
+  file.array<float>("/images", shape, grid.images);
+  file.set_string("/", "title", text.title);
+  file.set_string("/", "source", text.source);
+  file.set_integer("/images", "rows", grid.rows);
+  file.set_integer("/images", "columns", grid.columns);
+  const auto set_labels = [&](const char* name, const std::vector<std::string>& labels) {
+    file.set_string("/images", name, nlohmann::ordered_json(labels).dump());
+  };
+  set_labels("row_labels", grid.row_labels);
+  set_labels("column_labels", grid.column_labels);
+  file.commit();
+}
+
+void FigureFiles::csv(const std::vector<std::string>& columns,
+                      const std::vector<std::vector<std::string>>& rows) {
+  std::string text = fmt::format("{}\n", fmt::join(columns, ","));
+  for (const std::vector<std::string>& row : rows) text += fmt::format("{}\n", fmt::join(row, ","));
+  write("csv", text);
+}
+
+std::string csv_number(double value) {
+  return std::isfinite(value) ? fmt::format("{:.9g}", value) : "";
+}
+
+PictureGrid picture_grid(const LoadedRun& run, int64_t rows, int64_t columns) {
+  const Shape& shape = run.model->image_shape;
+  DDPM_CHECK(has_pictures(shape), "{}: data '{}' of shape {} have no pictures", run.folder.path(),
+             run.dataset.name, shape);
+  return {.rows = rows,
+          .columns = columns,
+          .image_shape = shape,
+          .levels = run.dataset.levels,
+          .images = {}};
+}
+
+std::vector<std::string> figure_settings(const std::string& name) {
+  ConfigSource source;
+  source.set("figure.name=" + name);
+  const Config config(std::move(source));
+  figures().make(config, "figure", {});
+  std::vector<std::string> settings;
+  for (const ConfigEntry& entry : config.entries())
+    if (entry.path.size() == 2 && entry.path[1] != "name") settings.push_back(entry.path[1]);
+  return settings;
+}
+
+std::vector<std::string> draw_figure(const FigureRequest& request) {
+  static_cast<void>(figures().help(request.name));  // throws for an unknown one
+  ConfigSource source;
+  std::vector<std::string> of_run;
+  for (const std::string& assignment : request.overrides)
+    if (assignment.starts_with("figure.")) {
+      source.set(assignment);
+    } else {
+      of_run.push_back(assignment);
+    }
+  source.set("figure.name=" + request.name);
+  const Config config(std::move(source));
+  const std::unique_ptr<Figure> figure = figures().make(config, "figure", {});
+  config.finish();
+
+  LoadedRun run(request.run, request.checkpoint, of_run);
+  FigureFiles files(request.out.empty() ? run.folder.file("figures") : request.out, request.name);
+  files.set_source(source_of(run));
+  const InterruptGuard guard;
+  figure->draw({run, files, request.progress});
+  return files.written();
+}
+
+}  // namespace ddpm

@@ -1,0 +1,59 @@
+#include "experiments/runner/loaded_run.h"
+
+#include <nlohmann/json.hpp>
+
+#include "experiments/runner/result.h"
+
+namespace ddpm {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+bool may_override(const std::string& key) {
+  return key.starts_with("evaluation.") || key.starts_with("sampling.") || key == "seed" ||
+         key == "device" || key == "precision" || key == "threads" || key == "cpu.winograd";
+}
+
+// The settings of one sampler are unknown keys to another: a run that recorded those of its own
+// forgets them when asked for another one.
+void forget_sampler(ConfigSource& source, const Json& recorded,
+                    const std::vector<std::string>& overrides) {
+  constexpr std::string_view kName = "sampling.sampler.name=";
+  const std::string own = recorded["sampling"]["sampler"]["name"];
+  for (const std::string& assignment : overrides)
+    if (assignment.starts_with(kName) && assignment.substr(kName.size()) != own)
+      source.set("sampling.sampler={}");
+}
+
+}  // namespace
+
+LoadedRun::LoadedRun(const std::string& path, const std::string& checkpoint_file,
+                     const std::vector<std::string>& overrides)
+    : folder(RunFolder::open(path)) {
+  const Json recorded = folder.read_json("config.json");
+  ConfigSource source = ConfigSource::parse_text(recorded.dump(2), folder.file("config.json"));
+  forget_sampler(source, recorded, overrides);
+  for (const std::string& assignment : overrides) source.set(assignment);
+  const Config reader(std::move(source));
+  config = std::make_unique<ExperimentConfig>(reader);
+  reader.finish();
+  for (const std::string& key : differing_keys(recorded, reader.resolved()))
+    DDPM_CHECK(may_override(key),
+               "--set {}: only evaluation.*, sampling.*, seed, device, precision, threads and "
+               "cpu.winograd can be changed for a finished run",
+               key);
+  apply_cpu_options(*config);
+  const DeviceChoice device = choose_device(config->device, config->precision);
+  announce(device);
+  dataset = config->data->load();
+  model = std::make_unique<DiffusionModel>(*config, dataset, device.device);
+  checkpoint = checkpoint_file.empty() ? find_latest(folder.checkpoints()) : checkpoint_file;
+  DDPM_CHECK(!checkpoint.empty(), "{}: the run has no checkpoint yet", path);
+  info = load_weights(checkpoint, config->sampling.weights, model->parameters);
+  const Json trained = Json::parse(info.config_json, nullptr, false);
+  for (const char* part : {"model", "data"})
+    DDPM_CHECK(trained.is_object() && trained.contains(part) && trained[part] == recorded[part],
+               "{}: its '{}' is not that of the run {}", checkpoint, part, path);
+}
+
+}  // namespace ddpm

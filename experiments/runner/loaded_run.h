@@ -1,0 +1,28 @@
+// LoadedRun: a trained run with one set of its weights, ready to draw and to be measured.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "experiments/runner/run_folder.h"
+#include "experiments/runner/trainer.h"
+
+namespace ddpm {
+
+struct LoadedRun {
+  // `checkpoint` "": the newest. `overrides` are assignments to evaluation.*, sampling.*, seed,
+  // device, precision, threads and cpu.winograd; any other is a UserError.
+  LoadedRun(const std::string& path, const std::string& checkpoint,
+            const std::vector<std::string>& overrides);
+
+  RunFolder folder;
+  std::unique_ptr<ExperimentConfig> config;
+  Dataset dataset;
+  std::unique_ptr<DiffusionModel> model;
+  std::string checkpoint;  // the file
+  CheckpointInfo info;     // of it
+};
+
+}  // namespace ddpm
