@@ -34,7 +34,7 @@ void Svg::text(double x, double y, std::string_view text, const TextStyle& style
       "{}</text>\n",
       x, y, style.size, style.color, kAnchors[static_cast<int>(style.anchor)],
       style.bold ? " font-weight=\"bold\"" : "", turn,
-      style.formulas ? with_subscripts(text) : escape_html(text));
+      style.formulas ? with_subscripts(text, style.size) : escape_html(text));
 }
 
 void Svg::line(double x1, double y1, double x2, double y2, const char* color, double width) {
@@ -98,7 +98,7 @@ std::string Svg::finish() const {
       width_, height_, definitions_, body_);
 }
 
-std::string with_subscripts(std::string_view text) {
+std::string with_subscripts(std::string_view text, double size) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(text[i]); };
   const auto is_word = [&](size_t i) { return std::isalnum(byte(i)) || text[i] == '_'; };
   // The beginning of the UTF-8 character that ends before `end`.
@@ -107,13 +107,16 @@ std::string with_subscripts(std::string_view text) {
     while (end > 0 && (byte(end) & 0xC0) == 0x80);
     return end;
   };
+  // Pixels: not every program that shows SVG knows em and per cent here.
+  const double drop = 0.21 * size;
   std::string markup;
   size_t plain = 0;  // where the text begins that is not yet written
   const auto write_plain = [&](size_t end) {
     const std::string part = escape_html(text.substr(plain, end - plain));
     // What follows a subscript climbs back to the line.
-    markup +=
-        plain == 0 || part.empty() ? part : fmt::format("<tspan dy=\"-0.21em\">{}</tspan>", part);
+    markup += plain == 0 || part.empty()
+                  ? part
+                  : fmt::format("<tspan dy=\"{:.4g}\">{}</tspan>", -drop, part);
   };
   for (size_t i = text.find('_', 1); i != std::string_view::npos; i = text.find('_', i + 1)) {
     size_t symbol = before(i);
@@ -126,7 +129,7 @@ std::string with_subscripts(std::string_view text) {
     if (end == std::string_view::npos) continue;
     if (!braces && (!is_word(begin) || (end < text.size() && is_word(end)))) continue;
     write_plain(i);
-    markup += fmt::format("<tspan dy=\"0.28em\" font-size=\"75%\">{}</tspan>",
+    markup += fmt::format("<tspan dy=\"{:.4g}\" font-size=\"{:.4g}\">{}</tspan>", drop, 0.75 * size,
                           escape_html(text.substr(begin, end - begin)));
     plain = end + (braces ? 1 : 0);
   }

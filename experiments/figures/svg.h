@@ -57,8 +57,8 @@ class Svg {
   std::vector<std::string> clips_;
 };
 
-// The markup of a text with subscripts: "x_t" becomes x<tspan ..>t</tspan>.
-std::string with_subscripts(std::string_view text);
+// The markup of a text of `size` pixels with subscripts: "x_t" becomes x<tspan ..>t</tspan>.
+std::string with_subscripts(std::string_view text, double size);
 // Characters, not bytes, of UTF-8.
 size_t character_count(std::string_view text);
 double text_width(std::string_view text, double size);

@@ -71,15 +71,15 @@ TEST(Chart, NothingToShowIsNoError) {
 
 TEST(Svg, SubscriptsBelongToSingleLetters) {
   const auto is_formula = [](const char* text) {
-    return with_subscripts(text).find("<tspan") != std::string::npos;
+    return with_subscripts(text, 10).find("<tspan") != std::string::npos;
   };
   for (const char* text : {"x_t", "√ᾱ_t", "β̃_t", "x_{t-1}", "(x_0)", "L_T is"})
     EXPECT_TRUE(is_formula(text)) << text;
   for (const char* text : {"fixed_large", "fd_digits1", "x_to", "_t", "x_", "x_{t", "x _"})
     EXPECT_FALSE(is_formula(text)) << text;
-  EXPECT_EQ(with_subscripts("x_t < x_{t-1}"),
-            "x<tspan dy=\"0.28em\" font-size=\"75%\">t</tspan><tspan dy=\"-0.21em\"> &lt; x</tspan>"
-            "<tspan dy=\"0.28em\" font-size=\"75%\">t-1</tspan>");
+  EXPECT_EQ(with_subscripts("x_t < x_{t-1}", 10),
+            "x<tspan dy=\"2.1\" font-size=\"7.5\">t</tspan><tspan dy=\"-2.1\"> &lt; x</tspan>"
+            "<tspan dy=\"2.1\" font-size=\"7.5\">t-1</tspan>");
 }
 
 TEST(Page, EscapesAndWraps) {
