@@ -1,8 +1,10 @@
 #include "experiments/runner/loaded_run.h"
 
 #include <nlohmann/json.hpp>
+#include <numeric>
 
 #include "experiments/runner/result.h"
+#include "framework/ops/image_batch.h"
 
 namespace ddpm {
 namespace {
@@ -54,6 +56,26 @@ LoadedRun::LoadedRun(const std::string& path, const std::string& checkpoint_file
   for (const char* part : {"model", "data"})
     DDPM_CHECK(trained.is_object() && trained.contains(part) && trained[part] == recorded[part],
                "{}: its '{}' is not that of the run {}", checkpoint, part, path);
+}
+
+Tensor model_images(const LoadedRun& run, const Split& split, int64_t first, int64_t count) {
+  DDPM_ASSERT(first >= 0 && count > 0 && first + count <= split.count, "images {} to {} of {}",
+              first, first + count - 1, split.count);
+  const int64_t size = run.model->image_shape.numel();
+  const auto cut = [&](const auto& values) {
+    if (values.empty()) return values;
+    return std::decay_t<decltype(values)>(values.begin() + first * size,
+                                          values.begin() + (first + count) * size);
+  };
+  Split part;
+  part.count = count;
+  part.pixels = cut(split.pixels);
+  part.values = cut(split.values);
+  const Tensor images = upload_images(part, run.model->image_shape, run.model->process.device());
+  std::vector<int32_t> rows(static_cast<size_t>(count));
+  std::iota(rows.begin(), rows.end(), 0);
+  return gather_images(images, Tensor::from_host(rows, {count}, images.device()), {},
+                       run.dataset.levels, run.model->process.dtype());
 }
 
 }  // namespace ddpm

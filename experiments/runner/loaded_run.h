@@ -25,4 +25,8 @@ struct LoadedRun {
   CheckpointInfo info;     // of it
 };
 
+// Images first .. first + count - 1 of a split of the run's data, as the network takes them:
+// (count, H, W, C) on its device.
+Tensor model_images(const LoadedRun& run, const Split& split, int64_t first, int64_t count);
+
 }  // namespace ddpm

@@ -32,7 +32,7 @@ std::vector<float> draw_samples(const DiffusionModel& model, const Sampler& samp
       }
       const Tensor x = sample(*chain, first + begin, [&](int64_t, const ReverseChain&) {
         if (progress) progress->update(++steps);
-        if (interrupt_signal()) fail("sampling was interrupted");
+        if (interrupt_signal()) throw Interrupted("sampling was interrupted");
       });
       const std::vector<float> batch = x.to_host<float>();
       samples.insert(samples.end(), batch.begin(), batch.end());
