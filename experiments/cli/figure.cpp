@@ -2,10 +2,13 @@
 #include "experiments/figures/figure.h"
 
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 
 #include <nlohmann/json.hpp>
 
 #include "experiments/cli/command.h"
+#include "experiments/runner/interrupt.h"
+#include "experiments/runner/train.h"
 
 namespace ddpm {
 namespace {
@@ -19,7 +22,13 @@ int run_figure(const FigureOptions& options, const OutputOptions& output) {
   Session session(output, options.progress);
   FigureRequest request = options.request;
   request.progress = &session.progress;
-  const std::vector<std::string> written = draw_figure(request);
+  std::vector<std::string> written;
+  try {
+    written = draw_figure(request);
+  } catch (const Interrupted& stop) {
+    spdlog::warn("{}", stop.what());
+    return exit_code(RunStatus::kInterrupted);
+  }
   if (output.json) {
     print_json({{"files", written}});
   } else {

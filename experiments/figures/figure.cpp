@@ -1,5 +1,6 @@
 #include "experiments/figures/figure.h"
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -9,23 +10,21 @@
 #include "framework/io/hdf5_file.h"
 
 namespace ddpm {
-namespace {
 
-// "runs/a: digits, step 3000, weights ema (decay 0.995), seed 0"
-std::string source_of(const LoadedRun& run) {
+std::string source_of(const LoadedRun& run, bool with_weights) {
   const std::string& weights = run.config->sampling.weights;
-  std::string decay;
-  if (weights != "raw") {
+  std::string named = with_weights ? ", weights " + weights : "";
+  if (with_weights && weights != "raw") {
     const size_t index = weights == "ema" ? 0 : std::stoul(weights.substr(4));
-    decay = fmt::format(" (decay {})", run.info.average_decay.at(index));
+    named += fmt::format(" (decay {})", run.info.average_decay.at(index));
   }
   std::filesystem::path folder = std::filesystem::path(run.folder.path()).lexically_normal();
   if (!folder.has_filename()) folder = folder.parent_path();
-  return fmt::format("Run {}: data {}, step {}, weights {}{}, seed {}.", folder.filename().string(),
-                     run.dataset.name, run.info.step, weights, decay, run.config->seed);
+  return fmt::format("Run {}: data {}, step {}{}, sampler {} ({} steps), seed {}.",
+                     folder.filename().string(), run.dataset.name, run.info.step, named,
+                     run.sampler_name, run.config->sampler->timesteps(run.model->process).size(),
+                     run.config->seed);
 }
-
-}  // namespace
 
 FigureFiles::FigureFiles(std::string folder, std::string name)
     : folder_(std::move(folder)), name_(std::move(name)) {}
@@ -86,7 +85,30 @@ PictureGrid picture_grid(const LoadedRun& run, int64_t rows, int64_t columns) {
           .columns = columns,
           .image_shape = shape,
           .levels = run.dataset.levels,
-          .images = {}};
+          .images = std::vector<float>(static_cast<size_t>(rows * columns * shape.numel()))};
+}
+
+void place(PictureGrid& grid, int64_t row, int64_t column, const float* image) {
+  const int64_t size = grid.image_shape.numel();
+  std::copy_n(image, size, grid.images.begin() + (row * grid.columns + column) * size);
+}
+
+void place_column(PictureGrid& grid, int64_t column, const std::vector<float>& images) {
+  for (int64_t row = 0; row < grid.rows; ++row)
+    place(grid, row, column, &images[static_cast<size_t>(row * grid.image_shape.numel())]);
+}
+
+Tensor example_images(const LoadedRun& run, int64_t count) {
+  const bool held_out = run.dataset.test.count > 0;
+  const Split& split = held_out ? run.dataset.test : run.dataset.train;
+  DDPM_CHECK(count <= split.count, "figure: {} images are needed, data '{}' have {} {} ones", count,
+             run.dataset.name, split.count, held_out ? "held-out" : "training");
+  return model_images(run, split, 0, count);
+}
+
+Shape batch_shape(const LoadedRun& run, int64_t count) {
+  const Shape& image = run.model->image_shape;
+  return {count, image[0], image[1], image[2]};
 }
 
 std::vector<std::string> figure_settings(const std::string& name) {

@@ -45,15 +45,24 @@ class FigureFiles {
 // Nine digits tell any two f32 apart; what is no number is empty.
 std::string csv_number(double value);
 
+// "Run a: data digits, step 3000, weights ema (decay 0.995), sampler ancestral, seed 0."
+std::string source_of(const LoadedRun& run, bool with_weights = true);
+
 struct FigureContext {
   LoadedRun& run;
   FigureFiles& files;
   ProgressSink* progress;
 };
 
-// A grid of such images of the run, still without any. Throws a UserError when the run's data have
-// no pictures.
+// A grid of such images of the run, all zero. Throws a UserError when the run's data have no
+// pictures.
 PictureGrid picture_grid(const LoadedRun& run, int64_t rows, int64_t columns);
+// Writes an image (H, W, C), or one after the other down a column: (rows, H, W, C).
+void place(PictureGrid& grid, int64_t row, int64_t column, const float* image);
+void place_column(PictureGrid& grid, int64_t column, const std::vector<float>& images);
+// The first held-out images, or training images where none are held out: (count, H, W, C).
+Tensor example_images(const LoadedRun& run, int64_t count);
+Shape batch_shape(const LoadedRun& run, int64_t count);  // (count, H, W, C)
 
 class Figure {
  public:

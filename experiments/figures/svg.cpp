@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
+#include <numbers>
 
 #include "experiments/report/html.h"
 
@@ -25,6 +27,18 @@ Svg::Svg(double width, double height) : width_(width), height_(height) {}
 
 void Svg::text(double x, double y, std::string_view text, const TextStyle& style) {
   static constexpr const char* kAnchors[] = {"start", "middle", "end"};
+  const std::string content =
+      style.formulas ? with_subscripts(text, style.size) : escape_html(text);
+  Anchor anchor = style.anchor;
+  // Programs differ in where they put a text of several pieces that is not anchored at its start.
+  const bool pieces = content.find("<tspan") != std::string::npos;
+  if (pieces && anchor != Anchor::kStart) {
+    const double back = text_width(text, style.size) * (anchor == Anchor::kMiddle ? 0.5 : 1);
+    const double angle = style.rotation * std::numbers::pi / 180;
+    x -= back * std::cos(angle);
+    y -= back * std::sin(angle);
+    anchor = Anchor::kStart;
+  }
   const std::string turn =
       style.rotation == 0
           ? ""
@@ -32,9 +46,8 @@ void Svg::text(double x, double y, std::string_view text, const TextStyle& style
   body_ += fmt::format(
       "<text x=\"{:.2f}\" y=\"{:.2f}\" font-size=\"{:.4g}\" fill=\"{}\" text-anchor=\"{}\"{}{}>"
       "{}</text>\n",
-      x, y, style.size, style.color, kAnchors[static_cast<int>(style.anchor)],
-      style.bold ? " font-weight=\"bold\"" : "", turn,
-      style.formulas ? with_subscripts(text, style.size) : escape_html(text));
+      x, y, style.size, style.color, kAnchors[static_cast<int>(anchor)],
+      style.bold ? " font-weight=\"bold\"" : "", turn, content);
 }
 
 void Svg::line(double x1, double y1, double x2, double y2, const char* color, double width) {
@@ -120,8 +133,10 @@ std::string with_subscripts(std::string_view text, double size) {
   };
   for (size_t i = text.find('_', 1); i != std::string_view::npos; i = text.find('_', i + 1)) {
     size_t symbol = before(i);
-    const bool combining = byte(symbol) == 0xCC || byte(symbol) == 0xCD;  // a bar, a tilde
-    if (combining && symbol > 0) symbol = before(symbol);
+    // A bar, a tilde or a prime belongs to the letter before it.
+    const bool mark =
+        byte(symbol) == 0xCC || byte(symbol) == 0xCD || text.substr(symbol, i - symbol) == "\u2032";
+    if (mark && symbol > 0) symbol = before(symbol);
     if ((symbol > 0 && is_word(symbol - 1)) || i + 1 == text.size()) continue;
     const bool braces = text[i + 1] == '{';
     const size_t begin = i + (braces ? 2 : 1);
@@ -149,14 +164,16 @@ double text_width(std::string_view text, double size) {
 
 std::vector<std::string> wrap_text(std::string_view text, double size, double width) {
   std::vector<std::string> lines;
+  bool fresh = true;
   for (size_t begin = 0; begin < text.size();) {
-    const size_t end = std::min(text.find(' ', begin), text.size());
+    const size_t end = std::min(text.find_first_of(" \n", begin), text.size());
     const std::string word(text.substr(begin, end - begin));
-    if (lines.empty() || text_width(lines.back() + " " + word, size) > width) {
+    if (fresh || text_width(lines.back() + " " + word, size) > width) {
       lines.push_back(word);
     } else {
       lines.back() += " " + word;
     }
+    fresh = end < text.size() && text[end] == '\n';
     begin = end + 1;
   }
   return lines;

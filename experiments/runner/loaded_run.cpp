@@ -44,6 +44,7 @@ LoadedRun::LoadedRun(const std::string& path, const std::string& checkpoint_file
                "--set {}: only evaluation.*, sampling.*, seed, device, precision, threads and "
                "cpu.winograd can be changed for a finished run",
                key);
+  sampler_name = reader.resolved()["sampling"]["sampler"]["name"];
   apply_cpu_options(*config);
   const DeviceChoice device = choose_device(config->device, config->precision);
   announce(device);

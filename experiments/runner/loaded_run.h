@@ -21,6 +21,7 @@ struct LoadedRun {
   std::unique_ptr<ExperimentConfig> config;
   Dataset dataset;
   std::unique_ptr<DiffusionModel> model;
+  std::string sampler_name;
   std::string checkpoint;  // the file
   CheckpointInfo info;     // of it
 };
