@@ -1,17 +1,16 @@
-// `ddpm eval --metrics nll`, `ddpm figure` and `ddpm sweep` end to end on one small run: stopped
-// and gone on with, repeated, with other thread counts, and with wrong input.
+// `ddpm figure` end to end on a small run: every figure, repeated and with other thread counts;
+// what the pictures must show; wrong input.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <random>
+#include <sstream>
 
-#include "framework/core/check.h"
 #include "framework/io/hdf5_file.h"
-#include "tests/program/program.h"
+#include "tests/program/trained_run.h"
 
 namespace ddpm::testing {
 namespace {
@@ -19,144 +18,254 @@ namespace {
 using ::testing::HasSubstr;
 namespace fs = std::filesystem;
 
-constexpr const char* kTiny = R"({
-  "data": "digits",
-  "model": {"name": "unet", "base_channels": 8, "channel_multipliers": [1, 2],
-            "blocks_per_level": 1, "attention_resolutions": [4]},
-  "diffusion": {"timesteps": 40},
-  "optimizer": {"learning_rate": 1e-3, "warmup_steps": 10},
-  "ema": {"decay": [0.9, 0.99]},
-  "training": {"steps": 20, "batch_size": 8},
-  "sampling": {"count": 4, "batch_size": 4},
-  "evaluation": {"test_images": 12, "train_images": 6, "samples": 8, "batch_size": 2}
-})";
+constexpr int64_t kSize = 64;  // pixels of a digit
 
-class FigureProgram : public ::testing::Test {
- protected:
-  static void SetUpTestSuite() {
-    shared_ = new TemporaryFolder;
-    write_file(*shared_ / "tiny.json", kTiny);
-    const Finished trained = ddpm::testing::run(
-        {"train", "-c", *shared_ / "tiny.json", "--out", *shared_ / "run", "--progress", "none"});
-    ASSERT_EQ(trained.exit_code, 0) << trained.err;
+// The images of a figure, (rows, columns, 8, 8).
+struct Grid {
+  explicit Grid(const std::string& path) {
+    const Hdf5Reader file(path);
+    rows = file.integer("/images", "rows");
+    columns = file.integer("/images", "columns");
+    values = file.read<float>("/images", {rows * columns, 8, 8, 1});
   }
-  static void TearDownTestSuite() {
-    delete shared_;
-    shared_ = nullptr;
+  std::vector<float> at(int64_t row, int64_t column) const {
+    const auto begin = values.begin() + (row * columns + column) * kSize;
+    return {begin, begin + kSize};
   }
-
-  // A fresh copy of the run.
-  std::string copy(const std::string& name) const {
-    fs::copy(*shared_ / "run", folder_ / name, fs::copy_options::recursive);
-    return folder_ / name;
-  }
-  static Finished ddpm(std::vector<std::string> arguments) {
-    arguments.insert(arguments.end(), {"--progress", "none"});
-    return run(arguments);
-  }
-  static std::vector<std::string> eval(const std::string& out) {
-    return {"eval", out, "--metrics", "nll", "--progress", "none"};
-  }
-
-  static TemporaryFolder* shared_;
-  TemporaryFolder folder_;
+  int64_t rows, columns;
+  std::vector<float> values;
 };
-TemporaryFolder* FigureProgram::shared_ = nullptr;
 
-TEST_F(FigureProgram, ABoundThatWasKilledEndsWithTheSameBytes) {
-  const std::string whole = copy("whole"), killed = copy("killed");
-  ASSERT_EQ(run(eval(whole)).exit_code, 0);
-  std::mt19937 random(11);
-  int kills = 0;
-  for (int attempt = 0; attempt < 200; ++attempt) {
-    Program program(eval(killed));
-    // Longer and longer, so that every pass through the loop gets somewhere in the end.
-    usleep(std::uniform_int_distribution<useconds_t>(5'000, 60'000)(random) + 500 * attempt);
-    program.signal(SIGKILL);
-    const Finished result = program.wait();
-    if (result.exit_code == 0) break;
-    ASSERT_EQ(result.exit_code, 128 + SIGKILL) << result.err;
-    ++kills;
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double squares = 0;
+  for (size_t i = 0; i < a.size(); ++i) squares += std::pow(static_cast<double>(a[i]) - b[i], 2);
+  return std::sqrt(squares / static_cast<double>(a.size()));
+}
+
+std::vector<std::vector<std::string>> read_csv(const std::string& path) {
+  std::vector<std::vector<std::string>> rows;
+  std::istringstream lines(read_file(path));
+  for (std::string line; std::getline(lines, line);) {
+    rows.emplace_back();
+    std::istringstream cells(line);
+    for (std::string cell; std::getline(cells, cell, ',');) rows.back().push_back(cell);
   }
-  EXPECT_GE(kills, 3);
-  EXPECT_EQ(read_file(killed + "/likelihood.json"), read_file(whole + "/likelihood.json"));
+  return rows;
 }
 
-TEST_F(FigureProgram, CtrlCKeepsTheBatchesThatAreDone) {
-  const std::string out = copy("stopped");
-  std::vector<std::string> many = eval(out);
-  many.insert(many.end(), {"evaluation.test_images=297", "evaluation.train_images=0"});
-  Program program(many);
-  while (!fs::exists(out + "/likelihood")) usleep(1'000);
-  program.signal(SIGINT);
-  const Finished stopped = program.wait();
-  EXPECT_EQ(stopped.exit_code, 130) << stopped.err;
-  EXPECT_THAT(stopped.err,
-              HasSubstr("of 297 test images is saved; the same command goes on there"));
-  EXPECT_FALSE(fs::exists(out + "/likelihood.json"));
-  ASSERT_EQ(std::distance(fs::directory_iterator(out + "/likelihood"), {}), 1);
-  const Hdf5Reader saved(fs::directory_iterator(out + "/likelihood")->path());
-  EXPECT_GE(saved.integer("/", "images"), 2);
-  EXPECT_LT(saved.integer("/", "images"), 297);
+class FigureProgram : public TrainedRun {
+ protected:
+  // Draws and returns the path of the figure without its extension.
+  std::string draw(const std::string& name, const std::string& out,
+                   const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments = {"figure", name, out, "figure.images=6"};
+    for (const char* other : {"samples", "schedule", "shared_latents", "interpolation"})
+      if (name == other) arguments.pop_back();
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Finished result = ddpm(arguments);
+    EXPECT_EQ(result.exit_code, 0) << name << ": " << result.err;
+    return out + "/figures/" + name;
+  }
+  void expect_refusal(const std::string& out, std::vector<std::string> arguments,
+                      const std::string& message) const {
+    arguments.insert(arguments.begin(), "figure");
+    const Finished result = ddpm(arguments);
+    EXPECT_EQ(result.exit_code, 2) << message;
+    EXPECT_THAT(result.err, HasSubstr(message));
+    EXPECT_EQ(result.out, "");
+    EXPECT_FALSE(fs::exists(out + "/figures")) << message;
+  }
+};
+
+TEST_F(FigureProgram, EveryFigureHasTheSameBytesTwiceAndForAnyThreadCount) {
+  const auto listed = nlohmann::json::parse(run({"list", "figures", "--json"}).out)["figures"];
+  ASSERT_GE(listed.size(), 11u);
+  std::map<std::string, std::string> first;
+  // The same folder name, since figures show it.
+  for (const char* threads : {"1", "1", "3"}) {
+    const std::string out = copy("run");
+    for (const auto& figure : listed) draw(figure["name"], out, {"--threads", threads});
+    std::map<std::string, std::string> files;
+    for (const auto& entry : fs::directory_iterator(out + "/figures"))
+      files[entry.path().filename()] = read_file(entry.path());
+    for (const auto& figure : listed) {
+      const std::string svg = files[figure["name"].get<std::string>() + ".svg"];
+      EXPECT_TRUE(svg.starts_with("<svg ") && svg.ends_with("</svg>\n")) << figure["name"];
+      EXPECT_EQ(svg.find("=\"nan"), std::string::npos) << figure["name"];
+      EXPECT_THAT(svg, HasSubstr("Run run: data digits, step 20")) << figure["name"];
+    }
+    if (first.empty()) first = files;
+    ASSERT_EQ(files.size(), first.size());
+    for (const auto& [name, bytes] : files)
+      EXPECT_EQ(bytes, first[name]) << name << " with " << threads << " threads";
+    fs::remove_all(out);
+  }
 }
 
-TEST_F(FigureProgram, EveryPartOfTheBoundIsReported) {
-  const std::string out = copy("parts");
-  const Finished result = run(eval(out));
-  ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.out, HasSubstr("bias: none: every term of every image is evaluated."));
-  const auto test = nlohmann::json::parse(read_file(out + "/likelihood.json"))["split"]["test"];
-  EXPECT_EQ(test["images"], 12);
-  for (const auto& side : {test, test["unclipped"]}) {
-    ASSERT_EQ(side["bounds"].size(), 2u);
-    EXPECT_EQ(side["rmse"].size(), 40u);
-    for (const auto& bound : side["bounds"]) {
-      double rate = test["prior"];
-      for (int t = 1; t < 40; ++t) rate += bound["terms"][t].get<double>();
-      // Means are running ones: they agree to rounding, not to the bit.
-      EXPECT_NEAR(bound["rate"], rate, 1e-10);
-      EXPECT_NEAR(bound["total"].get<double>(), rate + bound["terms"][0].get<double>(), 1e-10);
-      EXPECT_GT(bound["total_se"], 0);
-      EXPECT_GT(bound["terms_se"][5], 0);
+TEST_F(FigureProgram, GenerationEndsWithTheSamples) {
+  const std::string out = copy("run");
+  const Grid samples(draw("samples", out, {"figure.rows=1", "figure.columns=6"}) + ".h5");
+  const Grid estimates(draw("progressive_generation", out) + ".h5");
+  const Grid averages(draw("ema_comparison", out) + ".h5");
+  ASSERT_EQ(averages.rows, 3) << "raw and two averages";
+  for (int64_t i = 0; i < 6; ++i) {
+    // x_0 at the last step is the sample up to the rounding of the posterior mean.
+    EXPECT_LT(distance(estimates.at(i, estimates.columns - 1), samples.at(0, i)), 1e-5);
+    EXPECT_GT(distance(estimates.at(i, 0), samples.at(0, i)), 0.1);
+    EXPECT_EQ(averages.at(1, i), samples.at(0, i)) << "decay 0.9 is the run's default";
+    EXPECT_NE(averages.at(0, i), averages.at(2, i));
+  }
+}
+
+TEST_F(FigureProgram, InterpolationMixesWhereItSays) {
+  const std::string out = copy("run");
+  const std::vector<std::string> settings = {"figure.pairs=1", "figure.lambdas=5",
+                                             "figure.depths=[0,5,40]"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.end(), settings.begin(), settings.end());
+    return Grid(draw("interpolation", out, more) + ".h5");
+  };
+  const Grid grid = with({});
+  ASSERT_EQ(grid.columns, 7);
+  for (int64_t row = 0; row < 3; ++row) {
+    EXPECT_EQ(grid.at(row, 0), grid.at(0, 0));
+    EXPECT_EQ(grid.at(row, 6), grid.at(0, 6));
+  }
+  EXPECT_EQ(grid.at(0, 1), grid.at(0, 0)) << "lambda = 0 of pixels";
+  EXPECT_EQ(grid.at(0, 5), grid.at(0, 6)) << "lambda = 1";
+  std::vector<float> middle = grid.at(0, 0);
+  for (size_t i = 0; i < middle.size(); ++i) middle[i] = (middle[i] + grid.at(0, 6)[i]) / 2;
+  EXPECT_LT(distance(grid.at(0, 3), middle), 1e-6);
+  EXPECT_LT(distance(grid.at(1, 1), grid.at(0, 0)), distance(grid.at(2, 1), grid.at(0, 0)))
+      << "five steps keep more of the image than forty";
+
+  const Grid shared = with({"figure.shared_reverse_noise=true"});
+  // Between neighbours in lambda; the first lambda of a pair has the same noise in both figures.
+  EXPECT_EQ(shared.at(2, 1), grid.at(2, 1));
+  EXPECT_LT(distance(shared.at(2, 2), shared.at(2, 1)), distance(grid.at(2, 2), grid.at(2, 1)));
+  const Grid endpoints = with({"figure.endpoint_noise=shared"});
+  EXPECT_EQ(endpoints.at(2, 1), grid.at(2, 1)) << "the first endpoint is as it was";
+  EXPECT_NE(endpoints.at(2, 5), grid.at(2, 5));
+}
+
+TEST_F(FigureProgram, LatentsShareMoreTheLaterTheyAre) {
+  const std::string out = copy("run");
+  const Grid grid(draw("shared_latents", out,
+                       {"figure.latents=1", "figure.samples=6", "figure.depths=[40,3]"}) +
+                  ".h5");
+  ASSERT_EQ(grid.rows, 2);
+  const auto spread = [&](int64_t row) {
+    double sum = 0;
+    for (int64_t a = 1; a <= 6; ++a)
+      for (int64_t b = 1; b < a; ++b) sum += distance(grid.at(row, a), grid.at(row, b));
+    return sum;
+  };
+  EXPECT_GT(spread(1), 0) << "samples have their own noise";
+  EXPECT_LT(spread(1), 0.5 * spread(0));
+}
+
+TEST_F(FigureProgram, CodingEndsWithTheImageAndNeverTakesBitsBack) {
+  const std::string out = copy("run");
+  const auto rows = read_csv(draw("progressive_coding", out) + ".csv");
+  ASSERT_EQ(rows.size(), 1 + 6 * 41u);
+  std::map<std::string, double> spent;
+  for (size_t i = 1; i < rows.size(); ++i) {
+    const double bits = std::stod(rows[i][2]);
+    EXPECT_GE(bits, spent[rows[i][0]]) << "divergences are not negative";
+    spent[rows[i][0]] = bits;
+    if (rows[i][1] == "0") {
+      EXPECT_EQ(rows[i][3], "0") << "lossless";
+    } else {
+      EXPECT_GT(std::stod(rows[i][3]), 0);
     }
   }
-  const auto metrics = nlohmann::json::parse(read_file(out + "/result.json"))["metrics"];
-  EXPECT_EQ(metrics["nll_test"], test["bounds"][1]["total"]) << "fixed_large is the model's";
-  EXPECT_EQ(metrics["nll_test_fixed_small_unclipped"], test["unclipped"]["bounds"][0]["total"]);
-  EXPECT_FALSE(metrics.contains("sample_min")) << "only nll was asked for";
-
-  const Finished few =
-      run({"eval", out, "--metrics", "nll", "--timesteps", "5", "--progress", "none"});
-  ASSERT_EQ(few.exit_code, 0) << few.err;
-  EXPECT_THAT(few.out, HasSubstr("bias: none for bounds, rates and terms: t = 0 is evaluated"));
-  EXPECT_THAT(few.out, HasSubstr("it includes the choice of timesteps"));
-  const auto subset = nlohmann::json::parse(read_file(out + "/likelihood.json"))["split"]["test"];
-  EXPECT_EQ(subset["estimator"]["strata"], nlohmann::json({0, 1, 3, 6, 16, 40}));
 }
 
-TEST_F(FigureProgram, TheBoundDoesNotDependOnThreadsAndBatches) {
-  const std::string one = copy("one"), three = copy("three");
-  ASSERT_EQ(ddpm({"eval", one, "--metrics", "nll", "--threads", "1"}).exit_code, 0);
-  ASSERT_EQ(ddpm({"eval", three, "--metrics", "nll", "--threads", "3", "evaluation.batch_size=5"})
-                .exit_code,
-            0);
-  EXPECT_EQ(read_file(one + "/likelihood.json"), read_file(three + "/likelihood.json"));
+TEST_F(FigureProgram, NeighboursAreAsFarAsTheTableSays) {
+  const std::string out = copy("run");
+  const std::string path = draw("nearest_neighbours", out, {"figure.neighbours=3"});
+  const Grid grid(path + ".h5");
+  ASSERT_EQ(grid.columns, 7);
+  const auto rows = read_csv(path + ".csv");
+  ASSERT_EQ(rows.size(), 1 + 6 * 2 * 3u);
+  double before = 0;
+  for (size_t i = 1; i < rows.size(); ++i) {
+    const double d = std::stod(rows[i][4]);
+    const int64_t rank = std::stoll(rows[i][2]), row = std::stoll(rows[i][0]);
+    EXPECT_GE(d, rank == 1 ? 0 : before);
+    before = d;
+    if (rows[i][1] != "pixels") continue;
+    EXPECT_NEAR(distance(grid.at(row, 0), grid.at(row, rank)), d, 1e-7);
+    // No neighbour in features is closer in pixels than the closest in pixels.
+    if (rank == 1) {
+      for (int64_t k = 4; k < 7; ++k)
+        EXPECT_GE(distance(grid.at(row, 0), grid.at(row, k)), d - 1e-7);
+    }
+  }
 }
 
-TEST_F(FigureProgram, WrongMetricsAreRefused) {
-  const std::string out = copy("refused");
-  const Finished unknown = ddpm({"eval", out, "--metrics", "nl"});
-  EXPECT_EQ(unknown.exit_code, 2);
-  EXPECT_THAT(unknown.err,
-              HasSubstr("unknown metric 'nl'; known: nll, samples. Did you mean 'nll'?"));
-  const Finished nothing = ddpm(
-      {"eval", out, "--metrics", "nll", "evaluation.test_images=0", "evaluation.train_images=0"});
-  EXPECT_EQ(nothing.exit_code, 2);
-  EXPECT_THAT(nothing.err, HasSubstr("evaluation.test_images and evaluation.train_images are 0"));
-  const Finished many = ddpm({"eval", out, "--metrics", "nll", "--timesteps", "41"});
-  EXPECT_EQ(many.exit_code, 2);
-  EXPECT_THAT(many.err, HasSubstr("41 evaluations per image; 2 to 40 are possible"));
-  EXPECT_FALSE(fs::exists(out + "/likelihood.json"));
+TEST_F(FigureProgram, TheBoundInFiguresIsThatOfEval) {
+  const std::string out = copy("run");
+  const auto curve = read_csv(draw("rate_distortion", out) + ".csv");
+  const auto loss = read_csv(draw("loss_by_timestep", out) + ".csv");
+  ASSERT_EQ(ddpm({"eval", out, "--metrics", "nll", "evaluation.test_images=6"}).exit_code, 0);
+  const auto test = nlohmann::json::parse(read_file(out + "/likelihood.json"))["split"]["test"];
+  for (const auto& bound : test["bounds"]) {
+    const std::string variance = bound["variance"];
+    double last_rate = 0, last_rmse = 0, terms = 0;
+    for (const auto& row : curve)
+      if (row[0] == "test" && row[1] == variance) {
+        last_rate = std::stod(row[3]);
+        last_rmse = std::stod(row[4]);
+      }
+    for (const auto& row : loss)
+      if (row[0] == "test" && row[2] == "bound_" + variance) terms += std::stod(row[3]);
+    // Nine digits are written, forty terms are summed.
+    EXPECT_NEAR(last_rate, bound["rate"], 1e-6);
+    EXPECT_NEAR(last_rmse, test["rmse"][0], 1e-6);
+    EXPECT_NEAR(terms + test["prior"].get<double>(), bound["total"], 1e-6);
+  }
+  EXPECT_EQ(read_file(out + "/figures/rate_distortion.svg").find("Ho et al."), std::string::npos)
+      << "the paper's numbers belong to CIFAR-10";
+}
+
+TEST_F(FigureProgram, WrongInput) {
+  const std::string out = copy("run");
+  expect_refusal(out, {"smaples", out}, "unknown figure 'smaples'; known: samples, progressive_");
+  expect_refusal(out, {"smaples", out}, "Did you mean 'samples'?");
+  expect_refusal(out, {"samples"}, "RUN is missing");
+  expect_refusal(out, {"samples", folder_ / "none"}, "not a run folder");
+  expect_refusal(out, {"interpolation", out, "figure.pair=2"}, "unknown key 'figure.pair'");
+  expect_refusal(out, {"interpolation", out, "figure.pairs=0"}, "figure.pairs");
+  expect_refusal(out, {"interpolation", out, "figure.depths=[41]"},
+                 "figure.depths: 41 diffusion steps of a process that has 40");
+  expect_refusal(out, {"samples", out, "model.base_channels=16"}, "can be changed");
+  expect_refusal(out, {"samples", out, "sampling.weights=ema_2"}, "sampling.weights");
+  expect_refusal(
+      out, {"nearest_neighbours", out, "figure.neighbours=64", "evaluation.extractor=none.h5"},
+      "none.h5");
+  const std::string elsewhere = folder_ / "elsewhere";
+  ASSERT_EQ(ddpm({"figure", "schedule", out, "--out", elsewhere}).exit_code, 0);
+  EXPECT_TRUE(fs::exists(elsewhere + "/schedule.svg"));
+  EXPECT_FALSE(fs::exists(out + "/figures"));
+}
+
+TEST_F(FigureProgram, PointsHaveNoPictures) {
+  write_file(folder_ / "points.json", R"({"data": {"name": "gaussian_mixture"}, "model": "mlp",
+      "diffusion": {"timesteps": 10}, "training": {"steps": 2, "batch_size": 8}})");
+  const std::string out = folder_ / "points";
+  ASSERT_EQ(ddpm({"train", "-c", folder_ / "points.json", "--out", out}).exit_code, 0);
+  expect_refusal(out, {"samples", out}, "have no pictures");
+  draw("rate_distortion", out);
+  EXPECT_THAT(read_file(out + "/figures/rate_distortion.svg"), HasSubstr(">RMSE<"));
+}
+
+// Another sampler's settings are unknown to the one that the run recorded.
+TEST_F(FigureProgram, TheSamplerCanBeAnother) {
+  const std::string out = copy("run");
+  const std::string path = draw(
+      "samples", out, {"figure.rows=1", "sampling.sampler.name=ddim", "sampling.sampler.steps=5"});
+  EXPECT_THAT(read_file(path + ".svg"), HasSubstr("sampler ddim (5"));
 }
 
 }  // namespace
