@@ -26,6 +26,14 @@ std::string source_of(const LoadedRun& run, bool with_weights) {
                      run.config->seed);
 }
 
+namespace {
+
+std::string join(const std::string& a, const std::string& b) {
+  return a + (a.empty() || b.empty() ? "" : " ") + b;
+}
+
+}  // namespace
+
 FigureFiles::FigureFiles(std::string folder, std::string name)
     : folder_(std::move(folder)), name_(std::move(name)) {}
 
@@ -42,12 +50,12 @@ void FigureFiles::write(const char* extension, std::string_view text) {
 }
 
 void FigureFiles::chart(FigureText text, const std::vector<Panel>& panels, int columns) {
-  text.source = source_ + (text.source.empty() ? "" : " " + text.source);
+  text.source = join(source_, text.source);
   write("svg", draw_chart(text, panels, columns));
 }
 
 void FigureFiles::pictures(FigureText text, const PictureGrid& grid) {
-  text.source = source_ + (text.source.empty() ? "" : " " + text.source);
+  text.source = join(source_, text.source);
   write("svg", draw_pictures(text, grid));
   write_png(path("png"), grid_pixels(grid));
   const Shape shape = {grid.rows * grid.columns, grid.image_shape[0], grid.image_shape[1],

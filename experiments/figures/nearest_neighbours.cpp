@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "experiments/figures/figure.h"
-#include "experiments/metrics/extractor.h"
 #include "experiments/runner/sampling.h"
 #include "framework/cpu/parallel.h"
 
@@ -143,17 +142,6 @@ class NearestNeighboursFigure final : public Figure {
       features.values.insert(features.values.end(), values.begin(), values.end());
     }
     return features;
-  }
-
-  // Null where the data have none of their own: neighbours are then those in pixels alone.
-  static std::unique_ptr<FeatureExtractor> extractor_of(const LoadedRun& run) {
-    const std::string& file = run.config->evaluation.extractor;
-    const Device device = run.model->process.device();
-    auto extractor = file.empty()
-                         ? shipped_extractor(run.dataset.name, run.dataset.image_shape, device)
-                         : std::make_unique<FeatureExtractor>(Hdf5Reader(file), device);
-    if (extractor) extractor->check_dataset(run.dataset);
-    return extractor;
   }
 
   void finish(const FigureContext& context, PictureGrid& grid, const std::string& extractor,

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <span>
 
-#include "experiments/runner/build_info.h"
 #include "experiments/runner/interrupt.h"
 #include "experiments/runner/memory_advice.h"
 #include "experiments/runner/result.h"
@@ -20,28 +18,13 @@ using Json = nlohmann::ordered_json;
 constexpr const char* kFormat = "ddpm.likelihood_pass";
 
 // Of everything that a report depends on. Not the batch size and the thread count: it does not.
-std::string pass_key(const LoadedRun& run, const std::string& split_name, const Split& split,
-                     int64_t count, const LikelihoodOptions& options) {
-  const DiffusionModel& model = *run.model;
-  std::vector<float> weights(static_cast<size_t>(model.parameters.master.numel()));
-  model.parameters.master.copy_to_host(weights.data());
-  const Json config = run.folder.read_json("config.json");
-  const Json all = {
-      {"format", kFormat},
-      {"program", git_describe()},
-      {"weights", sha256_hex(std::as_bytes(std::span(weights)))},
-      {"model", config["model"]},
-      {"diffusion", config["diffusion"]},
-      {"data", config["data"]},
-      {"images", split.data_sha256},
-      {"split", split_name},
-      {"count", count},
-      {"evaluations_per_image", options.evaluations_per_image},
-      {"seed", options.seed},
-      {"device", name_of(model.process.device())},
-      {"precision", run.config->precision},
-      {"winograd", run.config->cpu_winograd},
-  };
+std::string pass_key(const LoadedRun& run, const std::string& split, int64_t count,
+                     const LikelihoodOptions& options) {
+  const Json all = {{"format", kFormat},
+                    {"run", identity_json(run)},
+                    {"split", split},
+                    {"count", count},
+                    {"evaluations_per_image", options.evaluations_per_image}};
   return sha256_hex(all.dump());
 }
 
@@ -124,8 +107,7 @@ SplitLikelihood measure_likelihood(const LoadedRun& run, const std::string& spli
   auto likelihood =
       std::make_unique<Likelihood>(run.model->process, run.model->inference(), likelihood_options);
   if (count > 0) {
-    const SavedPass saved(run, split_name,
-                          pass_key(run, split_name, split, count, likelihood_options));
+    const SavedPass saved(run, split_name, pass_key(run, split_name, count, likelihood_options));
     const int64_t done = saved.load(*likelihood);
     const int64_t evaluations = static_cast<int64_t>(likelihood->strata().size()) - 1;
     if (progress && done < count)

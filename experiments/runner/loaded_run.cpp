@@ -2,8 +2,11 @@
 
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <span>
 
+#include "experiments/runner/build_info.h"
 #include "experiments/runner/result.h"
+#include "framework/io/sha256.h"
 #include "framework/ops/image_batch.h"
 
 namespace ddpm {
@@ -57,6 +60,38 @@ LoadedRun::LoadedRun(const std::string& path, const std::string& checkpoint_file
   for (const char* part : {"model", "data"})
     DDPM_CHECK(trained.is_object() && trained.contains(part) && trained[part] == recorded[part],
                "{}: its '{}' is not that of the run {}", checkpoint, part, path);
+}
+
+Json identity_json(const LoadedRun& run) {
+  const DiffusionModel& model = *run.model;
+  std::vector<float> weights(static_cast<size_t>(model.parameters.master.numel()));
+  model.parameters.master.copy_to_host(weights.data());
+  const Json config = run.folder.read_json("config.json");
+  return {{"program", git_describe()},
+          {"weights", sha256_hex(std::as_bytes(std::span(weights)))},
+          {"model", config["model"]},
+          {"diffusion", config["diffusion"]},
+          {"data", config["data"]},
+          {"train_sha256", run.dataset.train.data_sha256},
+          {"test_sha256", run.dataset.test.data_sha256},
+          {"seed", run.config->seed},
+          {"device", name_of(model.process.device())},
+          {"precision", run.config->precision},
+          {"winograd", run.config->cpu_winograd}};
+}
+
+std::unique_ptr<FeatureExtractor> extractor_of(const LoadedRun& run) {
+  const std::string& file = run.config->evaluation.extractor;
+  const Device device = run.model->process.device();
+  if (!file.empty()) {
+    auto extractor = std::make_unique<FeatureExtractor>(Hdf5Reader(file), device);
+    extractor->check_dataset(run.dataset);
+    return extractor;
+  }
+  auto extractor = shipped_extractor(run.dataset.name, run.dataset.image_shape, device);
+  const bool fits = extractor && extractor->info().levels == run.dataset.levels &&
+                    extractor->info().data_sha256 == run.dataset.train.data_sha256;
+  return fits ? std::move(extractor) : nullptr;
 }
 
 Tensor model_images(const LoadedRun& run, const Split& split, int64_t first, int64_t count) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "experiments/metrics/extractor.h"
 #include "experiments/runner/run_folder.h"
 #include "experiments/runner/trainer.h"
 
@@ -25,6 +26,14 @@ struct LoadedRun {
   std::string checkpoint;  // the file
   CheckpointInfo info;     // of it
 };
+
+// What decides every number that is computed from the run: its weights, configuration, data and
+// seed, the device and its arithmetic, the program.
+nlohmann::ordered_json identity_json(const LoadedRun& run);
+
+// The feature extractor that evaluation.extractor names, or the one shipped for the data; null
+// where there is none. A named one that is not for these data is a UserError.
+std::unique_ptr<FeatureExtractor> extractor_of(const LoadedRun& run);
 
 // Images first .. first + count - 1 of a split of the run's data, as the network takes them:
 // (count, H, W, C) on its device.
