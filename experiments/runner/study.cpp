@@ -7,8 +7,8 @@
 #include "experiments/runner/experiment_config.h"
 #include "experiments/runner/interrupt.h"
 #include "experiments/runner/run_folder.h"
-#include "experiments/runner/statistics.h"
 #include "experiments/runner/study_file.h"
+#include "experiments/runner/study_summary.h"
 #include "framework/io/file.h"
 
 namespace ddpm {
@@ -197,7 +197,8 @@ class Study {
     }
     write_file_atomically(folder_ + "/results.jsonl", lines);
     write_file_atomically(folder_ + "/results.csv", csv(results));
-    write_file_atomically(folder_ + "/summary.json", summary(results).dump(2) + "\n");
+    write_file_atomically(folder_ + "/summary.json",
+                          summarise_study(file_, results).dump(2) + "\n");
   }
 
   static std::string csv(const Json& results) {
@@ -216,32 +217,6 @@ class Study {
       }
     }
     return text + "\n";
-  }
-
-  Json summary(const Json& results) const {
-    Json variants = Json::object();
-    for (const StudyVariant& variant : file_.variants) {
-      std::map<std::string, std::pair<std::vector<double>, std::vector<int64_t>>> metrics;
-      Json statuses = Json::object();
-      for (const Json& result : results) {
-        if (result["variant"] != variant.name) continue;
-        const std::string status = result["status"];
-        statuses[status] = statuses.value(status, 0) + 1;
-        if (status != "completed") continue;
-        for (const auto& [name, value] : result["metrics"].items())
-          if (value.is_number()) {
-            metrics[name].first.push_back(value);
-            metrics[name].second.push_back(result["seed"]);
-          }
-      }
-      Json entry = {{"label", variant.label}, {"status", statuses}, {"metrics", Json::object()}};
-      for (const auto& [name, values] : metrics) {
-        entry["metrics"][name] = summarise(values.first);
-        entry["metrics"][name]["seeds"] = values.second;
-      }
-      variants[variant.name] = entry;
-    }
-    return {{"schema", "ddpm.summary/1"}, {"study", file_.name}, {"variants", variants}};
   }
 
   const StudyRequest& request_;

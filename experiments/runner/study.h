@@ -3,11 +3,12 @@
 //   {"name": "table2", "title": "...", "base": {experiment}, "seeds": [0, 1],
 //    "variants": [{"name": "eps-simple", "label": "...", "set": {"diffusion.loss": "simple"},
 //                  "paper": {"FID": "3.17"}}],
-//    "columns": ["nll_test", "fd_digits1"]}
+//    "columns": ["nll_test", "fd_digits1"], "baseline": "eps-simple", "interval": "t"}
 //
 // or "grid": {"diffusion.schedule": ["linear", "cosine"], ...} instead of "variants". A cell that
 // has finished (completed or diverged) with the same configuration is kept, one that was stopped
-// resumes, and a cell that fails is recorded and does not stop the others.
+// resumes, and a cell that fails is recorded and does not stop the others. The summary compares
+// every variant with the baseline (default: the first), see study_summary.h.
 //
 //   OUT/study.json, results.jsonl, results.csv, summary.json
 //   OUT/runs/NNNNN-<variant>-s<seed>/   a run folder each

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "framework/config/config.h"
+#include "framework/config/suggest.h"
 
 namespace ddpm {
 namespace {
@@ -92,6 +93,11 @@ StudyFile StudyFile::read(const std::string& path) {
   const Json grid = config.json("grid", Json::object(), "axes whose combinations are run");
   study.columns =
       config.strings("columns", std::vector<std::string>{"nll_test"}, "metrics in the table");
+  study.baseline = config.string("baseline", "", "variant to compare with; default: the first");
+  study.interval = config.choice("interval", "t", {"t", "bca"},
+                                 "95 % intervals of means: Student's t or the bootstrap") == "t"
+                       ? IntervalMethod::kT
+                       : IntervalMethod::kBca;
   if (!is_file_name(study.name)) config.error("name", "must be usable as a folder's name");
   if (!study.base.is_object()) config.error("base", "must be an object");
   if (!variants.is_array() || !grid.is_object() || variants.empty() == grid.empty()) {
@@ -106,6 +112,11 @@ StudyFile StudyFile::read(const std::string& path) {
   for (const StudyVariant& variant : study.variants)
     if (!names.insert(variant.name).second)
       config.error("variants", fmt::format("two are called '{}'", variant.name));
+  if (study.baseline.empty() && !study.variants.empty()) study.baseline = study.variants[0].name;
+  if (!study.variants.empty() && !names.contains(study.baseline))
+    config.error("baseline", fmt::format("names no variant: '{}'.{} Variants: {}", study.baseline,
+                                         did_you_mean(study.baseline, {names.begin(), names.end()}),
+                                         fmt::join(names, ", ")));
   config.finish();
   return study;
 }
@@ -121,7 +132,9 @@ Json StudyFile::to_json() const {
           {"base", base},
           {"seeds", seeds},
           {"variants", list},
-          {"columns", columns}};
+          {"columns", columns},
+          {"baseline", baseline},
+          {"interval", name_of(interval)}};
 }
 
 }  // namespace ddpm
