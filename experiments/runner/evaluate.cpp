@@ -33,7 +33,8 @@ class LoadedRun {
  public:
   LoadedRun(const std::string& path, const std::string& checkpoint,
             const std::vector<std::string>& overrides)
-      : folder(RunFolder::open(path)), recorded_(folder.read_json("config.json")) {
+      : folder(RunFolder::open(path)),
+        recorded_(with_defaults(folder.read_json("config.json"), folder.file("config.json"))) {
     ConfigSource source = ConfigSource::parse_text(recorded_.dump(2), folder.file("config.json"));
     for (const std::string& assignment : overrides) source.set(assignment);
     const Config reader(std::move(source));
@@ -52,10 +53,11 @@ class LoadedRun {
     const std::string file = checkpoint.empty() ? find_latest(folder.checkpoints()) : checkpoint;
     DDPM_CHECK(!file.empty(), "{}: the run has no checkpoint yet", path);
     info = load_weights(file, config->sampling.weights, model->parameters);
-    const Json trained = Json::parse(info.config_json, nullptr, false);
+    const Json trained =
+        with_defaults(Json::parse(info.config_json, nullptr, false), file + " (config_json)");
     for (const char* part : {"model", "data"})
-      DDPM_CHECK(trained.is_object() && trained.contains(part) && trained[part] == recorded_[part],
-                 "{}: its '{}' is not that of the run {}", file, part, path);
+      DDPM_CHECK(trained[part] == recorded_[part], "{}: its '{}' is not that of the run {}", file,
+                 part, path);
   }
 
   RunFolder folder;

@@ -35,6 +35,7 @@ class Study {
       : request_(request), file_(StudyFile::read(request.file)) {
     folder_ = request.out.empty() ? "runs/" + file_.name : request.out;
     if (!request.seeds.empty()) file_.seeds = request.seeds;
+    if (request.independent) file_.common_random_numbers = false;
     std::string known;
     for (const StudyVariant& v : file_.variants) known += (known.empty() ? "" : ", ") + v.name;
     for (const std::string& name : request.only)
@@ -93,6 +94,8 @@ class Study {
         cell.overrides.insert(cell.overrides.end(), request_.overrides.begin(),
                               request_.overrides.end());
         cell.overrides.push_back(fmt::format("seed={}", seed));
+        if (!file_.common_random_numbers)
+          cell.overrides.push_back("stream=" + Json(variant.name).dump());
         cell.folder = fmt::format("{}/runs/{:05}-{}-s{}", folder_, number, variant.name, seed);
         const Config config(source(cell));
         const ExperimentConfig experiment(config);

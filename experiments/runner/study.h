@@ -10,6 +10,11 @@
 // resumes, and a cell that fails is recorded and does not stop the others. The summary compares
 // every variant with the baseline (default: the first), see study_summary.h.
 //
+// Random numbers are common to the variants: runs of one seed start from the same weights (where
+// the networks agree), see the same images, timesteps and noise, and sample from the same x_T, so
+// that their differences are not those of luck. "common_random_numbers": false gives every variant
+// its own.
+//
 //   OUT/study.json, results.jsonl, results.csv, summary.json
 //   OUT/runs/NNNNN-<variant>-s<seed>/   a run folder each
 #pragma once
@@ -30,6 +35,7 @@ struct StudyRequest {
   std::vector<std::string> overrides;  // for every cell
   std::vector<int64_t> seeds;          // empty: the study's
   std::vector<std::string> only;       // variants; empty: all
+  bool independent = false;            // as if the study's common_random_numbers were false
   std::vector<std::string> argv;       // recorded
   ProgressSink* progress = nullptr;
   std::function<void(const std::string&)> announce = {};  // "3/6 eps-simple, seed 0"

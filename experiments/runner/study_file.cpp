@@ -98,6 +98,9 @@ StudyFile StudyFile::read(const std::string& path) {
                                  "95 % intervals of means: Student's t or the bootstrap") == "t"
                        ? IntervalMethod::kT
                        : IntervalMethod::kBca;
+  study.common_random_numbers =
+      config.boolean("common_random_numbers", true,
+                     "runs of one seed share weights, data order, timesteps, noise and x_T");
   if (!is_file_name(study.name)) config.error("name", "must be usable as a folder's name");
   if (!study.base.is_object()) config.error("base", "must be an object");
   if (!variants.is_array() || !grid.is_object() || variants.empty() == grid.empty()) {
@@ -134,7 +137,8 @@ Json StudyFile::to_json() const {
           {"variants", list},
           {"columns", columns},
           {"baseline", baseline},
-          {"interval", name_of(interval)}};
+          {"interval", name_of(interval)},
+          {"common_random_numbers", common_random_numbers}};
 }
 
 }  // namespace ddpm

@@ -23,6 +23,8 @@ struct StudyFile {
   std::vector<std::string> columns;
   std::string baseline;  // the variant that the others are compared with
   IntervalMethod interval = IntervalMethod::kT;
+  // Whether runs of one seed draw the same random numbers in every variant, so that they are pairs.
+  bool common_random_numbers = true;
 
   static StudyFile read(const std::string& path);
   nlohmann::ordered_json to_json() const;

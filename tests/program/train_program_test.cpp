@@ -169,6 +169,18 @@ TEST_F(TrainProgram, ARunCanBeProlongedButNotChanged) {
   EXPECT_EQ(losses("long"), losses("whole"));
 }
 
+TEST_F(TrainProgram, ARecordFromBeforeAKeyExistedIsReadWithItsDefault) {
+  ASSERT_EQ(run(train("a", {"--set", "training.steps=7"})).exit_code, 0);
+  const std::string path = folder_ / "a/config.json";
+  auto config = nlohmann::ordered_json::parse(read_file(path));
+  ASSERT_EQ(config.erase("stream"), 1u);
+  write_file(path, config.dump());
+  EXPECT_EQ(run({"sample", folder_ / "a", "--out", folder_ / "a.png", "--progress=none"}).exit_code,
+            0);
+  ASSERT_EQ(run(train("a", {"--resume"})).exit_code, 0);
+  EXPECT_EQ(losses("a").back().first, 60);
+}
+
 TEST_F(TrainProgram, RefusesADamagedCheckpoint) {
   ASSERT_EQ(run(train("a", {"--set", "training.steps=7"})).exit_code, 0);
   const std::string path = folder_ / "a/checkpoints/step_00000007.h5";
