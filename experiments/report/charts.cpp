@@ -98,8 +98,8 @@ std::vector<Chart> training_charts(const StudyFiles& study) {
     std::vector<std::string> keys;
     for (const Json& line : run.metrics)
       for (const auto& [key, value] : line.items())
-        if (key != "step" && key != "seconds" && value.is_number() &&
-            std::find(keys.begin(), keys.end(), key) == keys.end())
+        if (!line.contains("evaluation") && key != "step" && key != "seconds" &&
+            value.is_number() && std::find(keys.begin(), keys.end(), key) == keys.end())
           keys.push_back(key);
     for (const std::string& key : keys) {
       Chart& c = charts.get(key, [&] {

@@ -54,6 +54,8 @@ TrainingOptions read_training(const Config& root) {
       c.integer("checkpoint_every", o.checkpoint_every, 0, kMaxSteps, "steps; 0: only at the end");
   o.sample_every =
       c.integer("sample_every", o.sample_every, 0, kMaxSteps, "steps a sample grid; 0: none");
+  o.evaluate_every = c.integer("evaluate_every", o.evaluate_every, 0, kMaxSteps,
+                               "steps an evaluation, and one at the end; 0: none");
   o.keep_checkpoints = c.integer("keep_checkpoints", o.keep_checkpoints, 1, 1000000, "the newest");
   return o;
 }

@@ -16,8 +16,9 @@ namespace ddpm {
 
 struct TrainingOptions {
   int64_t steps = 800000, batch_size = 128;
-  int64_t log_every = 100, checkpoint_every = 5000, sample_every = 0;  // steps; 0: never
-  int64_t keep_checkpoints = 2;                                        // the newest
+  // In steps; 0: never.
+  int64_t log_every = 100, checkpoint_every = 5000, sample_every = 0, evaluate_every = 0;
+  int64_t keep_checkpoints = 2;  // the newest
 };
 
 struct SamplingOptions {

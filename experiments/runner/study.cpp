@@ -147,7 +147,8 @@ class Study {
       train_request.resume = resumable(cell);
       train_request.overwrite = !train_request.resume;
       const TrainOutcome outcome = train(std::move(train_request));
-      if (outcome.status != RunStatus::kCompleted) return outcome.status;
+      if (outcome.status != RunStatus::kCompleted || read_result(cell).contains("evaluated"))
+        return outcome.status;
       return evaluate({.run = cell.folder, .progress = request_.progress});
     } catch (const std::exception& error) {
       if (interrupt_signal()) return RunStatus::kInterrupted;
