@@ -10,6 +10,15 @@
 // resumes, and a cell that fails is recorded and does not stop the others. The summary compares
 // every variant with the baseline (default: the first), see study_summary.h.
 //
+// "tables" are tables of a paper, which the report shows with what was measured here beside them:
+//
+//   {"title": "Table 1", "columns": {"FID": "fid", "NLL test": "nll_test"},
+//    "rows": [{"label": "Ours, L_simple", "variant": "eps-simple", "paper": {"FID": "3.17"}}]}
+//   {"title": "Table 4", "rate_distortion": {"variant": "eps-simple", "split": "test",
+//    "variance": "fixed_large"}, "rows": [{"steps": 1000, "rate": 1.77581, "rmse": 0.95136}]}
+//
+// where the most steps of a row are the whole of the reverse process.
+//
 // Random numbers are common to the variants: runs of one seed start from the same weights (where
 // the networks agree), see the same images, timesteps and noise, and sample from the same x_T, so
 // that their differences are not those of luck. "common_random_numbers": false gives every variant

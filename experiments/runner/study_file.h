@@ -21,7 +21,8 @@ struct StudyFile {
   std::vector<int64_t> seeds;
   std::vector<StudyVariant> variants;  // a grid is unrolled, the first axis varying slowest
   std::vector<std::string> columns;
-  std::string baseline;  // the variant that the others are compared with
+  nlohmann::ordered_json tables;  // of the paper, see study.h
+  std::string baseline;           // the variant that the others are compared with
   IntervalMethod interval = IntervalMethod::kT;
   // Whether runs of one seed draw the same random numbers in every variant, so that they are pairs.
   bool common_random_numbers = true;

@@ -209,6 +209,48 @@ TEST_F(StudyProgram, RefusesABaselineThatIsNoVariant) {
   EXPECT_FALSE(fs::exists(out_));
 }
 
+TEST_F(StudyProgram, RefusesTablesThatTheReportCouldNotShow) {
+  const auto refusal = [&](const char* tables) {
+    auto study = nlohmann::ordered_json::parse(kStudy);
+    study["tables"] = nlohmann::ordered_json::parse(tables);
+    write_file(study_, study.dump());
+    const Finished result = run(ablate({"--dry-run"}));
+    EXPECT_EQ(result.exit_code, 2) << tables;
+    return result.err;
+  };
+  EXPECT_THAT(refusal(R"({})"), HasSubstr("tables"));
+  EXPECT_THAT(refusal(R"([{"title": "T", "rows": []}])"),
+              HasSubstr("either columns or rate_distortion"));
+  EXPECT_THAT(refusal(R"([{"title": "T", "columns": {"FID": 3}, "rows": []}])"),
+              HasSubstr("map names to names"));
+  EXPECT_THAT(refusal(R"([{"title": "T", "columns": {"FID": "fid"}, "rows": [3]}])"),
+              HasSubstr("rows must be objects"));
+  EXPECT_THAT(refusal(R"([{"title": "T", "columns": {"FID": "fid"},
+                           "rows": [{"label": "L", "variant": "simpel", "paper": {}}]}])"),
+              HasSubstr("names no variant: \"simpel\""));
+  EXPECT_THAT(refusal(R"([{"title": "T", "rate_distortion": {"variant": "simple"},
+                           "rows": [{"steps": 1000, "rate": "1.7"}]}])"),
+              HasSubstr("steps, rate and rmse"));
+}
+
+TEST_F(StudyProgram, ComparesTwoOfItsRuns) {
+  ASSERT_EQ(run(ablate({"--only", "simple"})).exit_code, 0);
+  const std::string a = out_ + "/runs/00000-simple-s0", b = out_ + "/runs/00001-simple-s1";
+  const std::string page = folder_ / "ab.html";
+  const Finished result = run({"report", a, "--compare", b, "--out", page});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("seed"));
+  EXPECT_THAT(result.out, HasSubstr("0  ->  1"));
+  EXPECT_THAT(read_file(page), HasSubstr("Settings in which the runs differ"));
+  const Finished json = run({"report", a, "--compare", b, "--out", page, "--json"});
+  EXPECT_EQ(nlohmann::json::parse(json.out)["differences"],
+            nlohmann::json::parse(R"({"seed": ["0", "1"]})"));
+  const Finished refused = run({"report", a, "--compare", out_, "--out", folder_ / "no.html"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("is a study; name two runs"));
+  EXPECT_FALSE(fs::exists(folder_ / "no.html"));
+}
+
 TEST_F(StudyProgram, EvalRefusesAForeignCheckpoint) {
   ASSERT_EQ(run(ablate({"--only", "simple", "--seeds", "0"})).exit_code, 0);
   const std::string run_folder = out_ + "/runs/00000-simple-s0";
