@@ -119,10 +119,10 @@ class Evaluation {
     likelihood["split"][name] = to_json(measured);
   }
 
-  // "nll_test" is the model's own bound: its variance's where it is learned, else the configured.
+  // "nll_test" is the bound of the model's own variance.
   void record_bound(const std::string& name, const SplitLikelihood& measured) {
     const LikelihoodReport& report = measured.report;
-    const std::string own = run_.model->process.variance().learned() ? "model" : variance_name();
+    const std::string own = own_variance(run_);
     const auto put = [&](const std::string& metric, double value) {
       result_["metrics"][metric] = finite_or_null(value);
     };
@@ -149,11 +149,6 @@ class Evaluation {
         {"timesteps_per_image", run_.config->evaluation.timesteps_per_image},
         {"estimator", estimator_json(measured)},
         {"clip_denoised", true}};
-  }
-
-  std::string variance_name() const {
-    const Json& variance = result_["config"]["diffusion"]["variance"];
-    return variance.is_object() ? variance["name"].get<std::string>() : variance.get<std::string>();
   }
 
   void add_samples(const EvaluationOptions& options) {
