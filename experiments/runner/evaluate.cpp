@@ -1,7 +1,6 @@
 #include "experiments/runner/evaluate.h"
 
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
@@ -233,12 +232,7 @@ RunStatus evaluate(const EvaluateRequest& request) {
     DDPM_CHECK(std::find(kMetricGroups.begin(), kMetricGroups.end(), name) != kMetricGroups.end(),
                "unknown metric '{}'; known: {}.{}", name, fmt::join(kMetricGroups, ", "),
                did_you_mean(name, kMetricGroups));
-  try {
-    return Evaluation(request).execute();
-  } catch (const Interrupted& stop) {
-    spdlog::warn("{}", stop.what());
-    return RunStatus::kInterrupted;
-  }
+  return Evaluation(request).execute();
 }
 
 std::vector<std::string> sample_run(const SampleRequest& request) {
