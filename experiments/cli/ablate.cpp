@@ -22,16 +22,6 @@ struct AblateOptions {
   bool dry_run = false;
 };
 
-std::vector<std::string> split_names(const std::string& list) {
-  std::vector<std::string> names;
-  for (size_t begin = 0; begin < list.size();) {
-    const size_t end = std::min(list.find(',', begin), list.size());
-    if (end > begin) names.push_back(list.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return names;
-}
-
 int run_ablate(const AblateOptions& options, const CommandLine& line) {
   Session session(line.output(), options.progress);
   StudyRequest request = options.request;
@@ -79,6 +69,8 @@ const Command kAblateCommand = {
       line.text("-o,--out", options->request.out, "DIR", "study folder; default: runs/<its name>");
       line.text("--seeds", options->seeds, "LIST", "such as 0-4,7, instead of the study's");
       line.text("--only", options->only, "NAMES", "these variants, separated by commas");
+      line.flag("--independent", options->request.independent,
+                "every variant draws its own random numbers; default: one seed, one set of them");
       line.flag("-n,--dry-run", options->dry_run, "print the cells as JSON and write nothing");
       line.assignments(options->request.overrides);
       line.shorthand("--device", "device", "NAME", "auto, cpu or cuda");

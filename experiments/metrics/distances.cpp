@@ -108,17 +108,17 @@ KernelDistance kernel_distance(const Tensor& x, const Tensor& y,
   DDPM_CHECK(result.subset_size >= 2 && options.subsets >= 1,
              "kernel distance: {} subsets of {} images; at least 1 of 2 needed", options.subsets,
              result.subset_size);
-  std::vector<double> values(static_cast<size_t>(options.subsets));
+  // Eigen aligns its own memory: it adds up a vector at any other address in an order that depends
+  // on the address.
+  Eigen::ArrayXd values(options.subsets);
   cpu::parallel_for(options.subsets, [&](int64_t i) {
     const auto draw = [&](const Rows& rows, const char* site) {
       return draw_rows(rows, result.subset_size, options.seed, site, i);
     };
-    values[static_cast<size_t>(i)] =
-        squared_mmd(draw(x_rows, "kernel_distance/x"), draw(y_rows, "kernel_distance/y"));
+    values(i) = squared_mmd(draw(x_rows, "kernel_distance/x"), draw(y_rows, "kernel_distance/y"));
   });
-  const Eigen::Map<const Eigen::ArrayXd> v(values.data(), options.subsets);
-  result.mean = v.mean();
-  result.std = std::sqrt((v - result.mean).square().mean());
+  result.mean = values.mean();
+  result.std = std::sqrt((values - result.mean).square().mean());
   return result;
 }
 
