@@ -1,7 +1,6 @@
 #include "experiments/runner/evaluate.h"
 
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
@@ -119,10 +118,10 @@ class Evaluation {
     likelihood["split"][name] = to_json(measured);
   }
 
-  // "nll_test" is the model's own bound: its variance's where it is learned, else the configured.
+  // "nll_test" is the bound of the model's own variance.
   void record_bound(const std::string& name, const SplitLikelihood& measured) {
     const LikelihoodReport& report = measured.report;
-    const std::string own = run_.model->process.variance().learned() ? "model" : variance_name();
+    const std::string own = own_variance(run_);
     const auto put = [&](const std::string& metric, double value) {
       result_["metrics"][metric] = finite_or_null(value);
     };
@@ -149,11 +148,6 @@ class Evaluation {
         {"timesteps_per_image", run_.config->evaluation.timesteps_per_image},
         {"estimator", estimator_json(measured)},
         {"clip_denoised", true}};
-  }
-
-  std::string variance_name() const {
-    const Json& variance = result_["config"]["diffusion"]["variance"];
-    return variance.is_object() ? variance["name"].get<std::string>() : variance.get<std::string>();
   }
 
   void add_samples(const EvaluationOptions& options) {
@@ -238,12 +232,7 @@ RunStatus evaluate(const EvaluateRequest& request) {
     DDPM_CHECK(std::find(kMetricGroups.begin(), kMetricGroups.end(), name) != kMetricGroups.end(),
                "unknown metric '{}'; known: {}.{}", name, fmt::join(kMetricGroups, ", "),
                did_you_mean(name, kMetricGroups));
-  try {
-    return Evaluation(request).execute();
-  } catch (const Interrupted& stop) {
-    spdlog::warn("{}", stop.what());
-    return RunStatus::kInterrupted;
-  }
+  return Evaluation(request).execute();
 }
 
 std::vector<std::string> sample_run(const SampleRequest& request) {

@@ -21,8 +21,8 @@ struct EvaluateRequest {
   ProgressSink* progress = nullptr;
 };
 
-// kCompleted, kInterrupted (the bound goes on where it stopped; the run's files are as they were),
-// or kDiverged when the samples are no images (the run's result.json says why).
+// kCompleted, or kDiverged when the samples are no images (the run's result.json says why). Throws
+// Interrupted after a signal: the bound goes on where it stopped, the run's files are as they were.
 RunStatus evaluate(const EvaluateRequest& request);
 
 // What the configuration measures, of a run that is still training: {"step", "settings",
