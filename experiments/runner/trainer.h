@@ -3,7 +3,8 @@
 // A step reads nothing from the host: batch indices, flips, timesteps, noise and dropout are drawn
 // on the device as functions of (seed, step), so that it can be captured once, and resumed
 // anywhere. What an image draws is a function of its row in the batch, so that a batch may be
-// computed in parts, whose gradients add up to those of the whole.
+// computed in parts, whose gradients add up to those of the whole: to the last bits but not in
+// them, since a kernel rounds its sum over a batch in another order than sums over parts.
 #pragma once
 
 #include <memory>
