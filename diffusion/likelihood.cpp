@@ -28,15 +28,19 @@ Likelihood::Likelihood(const GaussianDiffusion& process, Model model,
   const int timesteps = process.timesteps();
   const int evaluations =
       options.evaluations_per_image == 0 ? timesteps : options.evaluations_per_image;
-  DDPM_CHECK(evaluations >= 2 && evaluations <= timesteps,
-             "likelihood: {} evaluations per image; 2 to {} are possible", evaluations, timesteps);
+  const int least = std::min(2, timesteps);
+  DDPM_CHECK(evaluations >= least && evaluations <= timesteps,
+             "likelihood: {} evaluations per image; {} to {} are possible", evaluations, least,
+             timesteps);
   strata_ = stratify(timesteps, evaluations);
   fixed_ = {{"fixed_small", process.upload(process.tables().posterior_log_variance)},
             {"fixed_large", process.upload(process.tables().fixed_large_log_variance)}};
-  for (const auto& [name, table] : fixed_) report_.bounds.push_back({.variance = name});
-  if (process.variance().learned()) report_.bounds.push_back({.variance = "model"});
+  for (const bool clip : {true, false}) {
+    report_.reconstructions.push_back({clip, std::vector<Estimate>(timesteps)});
+    for (const auto& [name, table] : fixed_) report_.bounds.push_back({name, clip});
+    if (process.variance().learned()) report_.bounds.push_back({"model", clip});
+  }
   for (VariationalBound& bound : report_.bounds) bound.terms.resize(timesteps);
-  report_.x0_squared_error.resize(timesteps);
   if (process.levels() == 0) report_.rmse_scale = 1;
 }
 
@@ -44,7 +48,7 @@ Likelihood::Batch::Batch(const Likelihood& likelihood, const Shape& shape)
     : x0(Tensor::empty(shape, likelihood.process_.dtype(), likelihood.process_.device())),
       t(Tensor::empty({shape[0]}, DType::kI32, x0.device())),
       counter(random_counter(0, 0, x0.device())),
-      squared_error(Tensor::empty({shape[0]}, x0.dtype(), x0.device())),
+      squared_error(Tensor::empty({2, shape[0]}, x0.dtype(), x0.device())),
       terms(Tensor::empty({static_cast<int64_t>(likelihood.report_.bounds.size()), shape[0]},
                           x0.dtype(), x0.device())),
       runner(x0.device(), [this, &likelihood] { likelihood.evaluate(*this); }) {}
@@ -55,20 +59,26 @@ void Likelihood::evaluate(Batch& batch) const {
   Tensor noise = Tensor::like(x0);
   fill_normal({options_.seed, random_site("likelihood/noise"), batch.counter}, noise);
   const Tensor x_t = process_.q_sample(x0, t, noise);
-  const GaussianDiffusion::Reverse p =
-      process_.p_mean_variance(model_(x_t, t), x_t, t, options_.clip_denoised);
-  batch.squared_error.copy_from(squared_error(p.x0, x0));
-  for (size_t b = 0; b < report_.bounds.size(); ++b) {
-    const Tensor log_variance =
-        b < fixed_.size() ? timestep_fill(fixed_[b].second, t, x0.shape()) : p.log_variance;
-    const int64_t row = static_cast<int64_t>(b);
-    batch.terms.slice(row, row + 1)
-        .reshape(t.shape())
-        .copy_from(process_.bound_term(x0, x_t, t, {p.mean, log_variance}));
+  const Tensor output = model_(x_t, t);
+  const auto write_row = [&](Tensor& rows, size_t row, const Tensor& values) {
+    const int64_t begin = static_cast<int64_t>(row);
+    rows.slice(begin, begin + 1).reshape(t.shape()).copy_from(values);
+  };
+  size_t b = 0;
+  for (size_t r = 0; r < report_.reconstructions.size(); ++r) {
+    const bool clip = report_.reconstructions[r].clip_denoised;
+    const GaussianDiffusion::Reverse p = process_.p_mean_variance(output, x_t, t, clip);
+    write_row(batch.squared_error, r, squared_error(p.x0, x0));
+    for (size_t v = 0; b < report_.bounds.size() && report_.bounds[b].clip_denoised == clip;
+         ++b, ++v) {
+      const Tensor log_variance =
+          v < fixed_.size() ? timestep_fill(fixed_[v].second, t, x0.shape()) : p.log_variance;
+      write_row(batch.terms, b, process_.bound_term(x0, x_t, t, {p.mean, log_variance}));
+    }
   }
 }
 
-void Likelihood::add(const Tensor& x0, int64_t first_image) {
+void Likelihood::add(const Tensor& x0, int64_t first_image, const Observer& observer) {
   const int64_t images = x0.shape()[0];
   const std::vector<double> prior = read_values(process_.prior_term(x0));
   for (double p : prior) report_.prior.add(p);
@@ -91,7 +101,9 @@ void Likelihood::add(const Tensor& x0, int64_t first_image) {
     batch_->runner.run();
 
     const std::vector<double> error = read_values(batch_->squared_error);
-    for (int64_t n = 0; n < images; ++n) report_.x0_squared_error[t[n]].add(error[n]);
+    for (size_t r = 0; r < report_.reconstructions.size(); ++r)
+      for (int64_t n = 0; n < images; ++n)
+        report_.reconstructions[r].squared_error[t[n]].add(error[r * images + n]);
     const std::vector<double> terms = read_values(batch_->terms);
     for (size_t b = 0; b < report_.bounds.size(); ++b)
       for (int64_t n = 0; n < images; ++n) {
@@ -100,6 +112,7 @@ void Likelihood::add(const Tensor& x0, int64_t first_image) {
         if (begin > 0) rates[b][n] += length * term;
         if (begin == 0) distortions[b].push_back(term);
       }
+    if (observer) observer();
   }
   for (size_t b = 0; b < report_.bounds.size(); ++b)
     for (int64_t n = 0; n < images; ++n) {
@@ -107,6 +120,46 @@ void Likelihood::add(const Tensor& x0, int64_t first_image) {
       report_.bounds[b].distortion.add(distortions[b][n]);
       report_.bounds[b].total.add(rates[b][n] + distortions[b][n]);
     }
+}
+
+const VariationalBound& LikelihoodReport::bound(const std::string& variance,
+                                                bool clip_denoised) const {
+  for (const VariationalBound& b : bounds)
+    if (b.variance == variance && b.clip_denoised == clip_denoised) return b;
+  fail_user("likelihood: there is no bound under the variance '{}'", variance);
+}
+
+template <class Visit>
+void Likelihood::for_each_estimate(LikelihoodReport& report, const Visit& visit) {
+  visit(report.prior);
+  for (Reconstruction& r : report.reconstructions)
+    for (Estimate& e : r.squared_error) visit(e);
+  for (VariationalBound& b : report.bounds) {
+    for (Estimate* e : {&b.total, &b.rate, &b.distortion}) visit(*e);
+    for (Estimate& e : b.terms) visit(e);
+  }
+}
+
+std::vector<double> Likelihood::state() const {
+  std::vector<double> numbers;
+  LikelihoodReport report = report_;
+  for_each_estimate(report, [&](const Estimate& e) {
+    const Estimate::State s = e.state();
+    numbers.insert(numbers.end(), {s.count, s.mean, s.squares});
+  });
+  return numbers;
+}
+
+void Likelihood::restore(const std::vector<double>& state) {
+  LikelihoodReport report = report_;
+  size_t at = 0;
+  for_each_estimate(report, [&](Estimate& e) {
+    DDPM_ASSERT(at + 3 <= state.size(), "{} numbers of another report", state.size());
+    e = Estimate({state[at], state[at + 1], state[at + 2]});
+    at += 3;
+  });
+  DDPM_ASSERT(at == state.size(), "{} numbers of another report", state.size());
+  report_ = std::move(report);
 }
 
 }  // namespace ddpm

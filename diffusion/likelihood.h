@@ -3,8 +3,9 @@
 //
 //   bound = L_T + sum_{t > 0} L_t + L_0;  rate = L_T + sum_{t > 0} L_t,  distortion = L_0
 //
-// under several reverse variances from the same forward passes: fixed_small, fixed_large and, where
-// the network has one, its own. Each (image, term) has one fresh noise, addressed by the seed.
+// under several reverse variances, with x_0 clipped to [-1, 1] and not: fixed_small, fixed_large
+// and, where the network has one, its own. All are arithmetic on the same outputs of the network.
+// Each (image, term) has one fresh noise, addressed by the seed.
 //
 // With fewer evaluations per image than timesteps, t = 0 is still evaluated for every image and
 // 1 .. T - 1 is cut into strata (geometrically: early terms are the largest), from each of which an
@@ -13,6 +14,7 @@
 #pragma once
 
 #include <cmath>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -25,7 +27,6 @@
 namespace ddpm {
 
 struct LikelihoodOptions {
-  bool clip_denoised = true;      // as in the paper's evaluation
   int evaluations_per_image = 0;  // 0: every timestep
   uint64_t seed = 0;
 };
@@ -33,6 +34,16 @@ struct LikelihoodOptions {
 // A running mean with its standard error.
 class Estimate {
  public:
+  // What add() has gathered, to be saved and taken up again.
+  struct State {
+    double count = 0, mean = 0, squares = 0;
+  };
+
+  Estimate() = default;
+  explicit Estimate(const State& state)
+      : count_(static_cast<int64_t>(state.count)), mean_(state.mean), squares_(state.squares) {}
+  State state() const { return {static_cast<double>(count_), mean_, squares_}; }
+
   void add(double value) {  // Welford's update
     ++count_;
     const double delta = value - mean_;
@@ -53,18 +64,27 @@ class Estimate {
 
 struct VariationalBound {
   std::string variance;  // "fixed_small", "fixed_large" or "model"
+  bool clip_denoised;    // the paper's evaluation clips
   Estimate total = {}, rate = {}, distortion = {};
   std::vector<Estimate> terms = {};  // (T): L_t at t, over the images that were evaluated there
 };
 
+// Mean squared error of the x_0 estimate at each t.
+struct Reconstruction {
+  bool clip_denoised;
+  std::vector<Estimate> squared_error = {};  // (T)
+};
+
 struct LikelihoodReport {
-  std::vector<VariationalBound> bounds;
-  Estimate prior;  // L_T
-  // Mean squared error of the x_0 estimate at each t, (T); rmse() in [0, 255] units for images, in
-  // data units for continuous data.
-  std::vector<Estimate> x0_squared_error;
-  double rmse_scale = 127.5;
-  double rmse(int t) const { return rmse_scale * std::sqrt(x0_squared_error[t].mean()); }
+  std::vector<VariationalBound> bounds;         // all variances clipped, then all not clipped
+  std::vector<Reconstruction> reconstructions;  // clipped, not clipped
+  Estimate prior;                               // L_T
+  double rmse_scale = 127.5;  // RMSEs are in [0, 255] units for images, else in those of the data
+
+  const VariationalBound& bound(const std::string& variance, bool clip_denoised) const;
+  double rmse(int t, bool clip_denoised = true) const {
+    return rmse_scale * std::sqrt(reconstructions[clip_denoised ? 0 : 1].squared_error[t].mean());
+  }
 };
 
 class Likelihood {
@@ -75,9 +95,18 @@ class Likelihood {
   Likelihood& operator=(const Likelihood&) = delete;
 
   // Evaluates images first_image .. first_image + N - 1 of a data set; the index addresses their
-  // noise, so a report does not depend on how the set is cut into batches.
-  void add(const Tensor& x0, int64_t first_image);
+  // noise, so a report does not depend on how the set is cut into batches. `observer` hears of
+  // every evaluation of the network; when it throws, the report is of no use any more.
+  using Observer = std::function<void()>;
+  void add(const Tensor& x0, int64_t first_image, const Observer& observer = {});
   const LikelihoodReport& report() const { return report_; }
+
+  // First timestep of each stratum, then T.
+  const std::vector<int32_t>& strata() const { return strata_; }
+  // Everything that add() changes: written down and restored, the evaluation goes on as if it had
+  // never stopped. The size depends on the process and its variance only.
+  std::vector<double> state() const;
+  void restore(const std::vector<double>& state);
 
  private:
   // What the evaluation of N images at one t each reads and leaves, at fixed addresses: on the GPU
@@ -88,15 +117,17 @@ class Likelihood {
     Batch& operator=(const Batch&) = delete;
 
     Tensor x0, t, counter;
-    Tensor squared_error, terms;  // (N), (bounds, N)
+    Tensor squared_error, terms;  // (reconstructions, N), (bounds, N)
     StepRunner runner;
   };
   void evaluate(Batch& batch) const;
+  template <class Visit>
+  static void for_each_estimate(LikelihoodReport& report, const Visit& visit);
 
   const GaussianDiffusion& process_;
   Model model_;
   LikelihoodOptions options_;
-  std::vector<int32_t> strata_;                        // first timestep of each, then T
+  std::vector<int32_t> strata_;
   std::vector<std::pair<std::string, Tensor>> fixed_;  // log variance tables by name
   LikelihoodReport report_;
   std::unique_ptr<Batch> batch_;  // of the latest size

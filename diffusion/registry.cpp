@@ -92,7 +92,7 @@ const Registry<Sampler>& samplers() {
 DiffusionVariant read_diffusion(const Config& config) {
   DiffusionVariant v;
   v.timesteps = static_cast<int>(
-      config.integer("timesteps", 1000, 2, 1000000, "number of diffusion steps T"));
+      config.integer("timesteps", 1000, 1, 1000000, "number of diffusion steps T"));
   v.schedule = schedules().make(config, "schedule", "linear");
   v.parameterization = parameterizations().make(config, "parameterization", "epsilon");
   v.variance = variances().make(config, "variance", "fixed_large");

@@ -36,14 +36,18 @@ class Sampler {
 class ReverseChain {
  public:
   // shape is (N, ..., C); `process` must outlive the chain. The weights of `model` may change their
-  // values while the chain lives, but not their addresses.
+  // values while the chain lives, but not their addresses. With `copies` > 1 the rows i, i + N /
+  // copies, i + 2 N / copies, .. see the same noise: that of image i.
   ReverseChain(const GaussianDiffusion& process, const Sampler& sampler, Model model, Shape shape,
-               uint64_t seed);
+               uint64_t seed, int64_t copies = 1);
   ReverseChain(const ReverseChain&) = delete;
   ReverseChain& operator=(const ReverseChain&) = delete;
 
   // Draws x_T of the images first_image .. first_image + N - 1.
   void start(int64_t first_image);
+  // Begins in the middle: with this x at the sampler's visited timestep number `visited`, of the
+  // images first_image .. as above.
+  void start_from(const Tensor& x, int64_t visited, int64_t first_image);
   // One reverse step; touches device memory only.
   void step() { runner_.run(); }
 
@@ -54,8 +58,10 @@ class ReverseChain {
 
  private:
   void run_step();
+  void fill_shared(const RandomStream& stream, Tensor& rows) const;
 
   Model model_;
+  int64_t copies_;
   Sampler::StepFunction step_;
   Tensor timesteps_;  // (steps) i32
   Tensor x_, x0_, noise_, t_;

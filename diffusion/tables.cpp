@@ -9,7 +9,7 @@ namespace ddpm {
 
 DiffusionTables::DiffusionTables(std::vector<double> betas) : beta(std::move(betas)) {
   const int steps = timesteps();
-  DDPM_CHECK(steps >= 2, "schedule: {} diffusion steps; at least 2 are needed", steps);
+  DDPM_CHECK(steps >= 1, "schedule: {} diffusion steps; at least 1 is needed", steps);
   double product = 1, rest = 0;  // alpha_bar, and 1 - alpha_bar without its cancellation
   for (int t = 0; t < steps; ++t) {
     const double b = beta[t], previous = product, rest_before = rest;
@@ -28,8 +28,8 @@ DiffusionTables::DiffusionTables(std::vector<double> betas) : beta(std::move(bet
     posterior_xt.push_back(std::sqrt(1 - b) * rest_before / rest);
     posterior_variance.push_back(rest_before / rest * b);
   }
+  const double at_first = steps > 1 ? posterior_variance[1] : beta[0];
   for (int t = 0; t < steps; ++t) {
-    const double at_first = posterior_variance[1];
     posterior_log_variance.push_back(std::log(t == 0 ? at_first : posterior_variance[t]));
     fixed_large_log_variance.push_back(std::log(t == 0 ? at_first : beta[t]));
   }

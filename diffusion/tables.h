@@ -23,7 +23,7 @@ struct DiffusionTables {
   std::vector<double> posterior_x0, posterior_xt;
   std::vector<double> posterior_variance;  // beta tilde; 0 at t = 0
   // Its logarithm with entry 1 repeated at t = 0, as in the paper's code: L_0 is then finite and
-  // the published one.
+  // the published one. With a single step, which has nothing to repeat, it is log beta.
   std::vector<double> posterior_log_variance;
   // log beta, also with log beta tilde[1] at t = 0 ("to get a better decoder log likelihood").
   std::vector<double> fixed_large_log_variance;

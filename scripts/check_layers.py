@@ -28,6 +28,7 @@ LAYERS = [
     ["diffusion"],
     ["experiments/runner", "experiments/metrics"],
     ["experiments/report"],
+    ["experiments/figures"],
     ["experiments/cli"],
     ["experiments"],
     ["tests"],

@@ -22,16 +22,6 @@ struct AblateOptions {
   bool dry_run = false;
 };
 
-std::vector<std::string> split_names(const std::string& list) {
-  std::vector<std::string> names;
-  for (size_t begin = 0; begin < list.size();) {
-    const size_t end = std::min(list.find(',', begin), list.size());
-    if (end > begin) names.push_back(list.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return names;
-}
-
 int run_ablate(const AblateOptions& options, const CommandLine& line) {
   Session session(line.output(), options.progress);
   StudyRequest request = options.request;

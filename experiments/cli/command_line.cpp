@@ -157,9 +157,7 @@ void CommandLine::shorthand(const std::string& name, const std::string& key,
 
 void CommandLine::positional(const std::string& metavar, std::string& value, bool required,
                              const std::string& help) {
-  positional_ = {metavar, "", help};
-  positional_value_ = &value;
-  positional_required_ = required;
+  positionals_.push_back({metavar, help, &value, required});
 }
 
 std::vector<std::string> CommandLine::long_names() const {
@@ -183,10 +181,12 @@ std::string CommandLine::explain(const std::string& message) const {
 }
 
 void CommandLine::take_argument(const std::string& argument) {
+  const auto open = std::find_if(positionals_.begin(), positionals_.end(),
+                                 [](const Positional& p) { return p.value->empty(); });
   if (assignments_ && is_assignment(argument)) {
     assignments_->push_back(argument);
-  } else if (positional_value_ && positional_value_->empty()) {
-    *positional_value_ = argument;
+  } else if (open != positionals_.end()) {
+    *open->value = argument;
   } else if (assignments_) {
     fail_user(
         "unexpected argument '{}'; a setting is written a.b=v, a file of settings "
@@ -227,8 +227,9 @@ void CommandLine::parse(const std::vector<std::string>& arguments) {
       assignments_->push_back(shorthand->second + "=" + value);
     }
   }
-  DDPM_CHECK(!positional_required_ || !positional_value_->empty(),
-             "{} is missing. See 'ddpm {} --help'", positional_.names, about_.name);
+  for (const Positional& p : positionals_)
+    DDPM_CHECK(!p.required || !p.value->empty(), "{} is missing. See 'ddpm {} --help'", p.metavar,
+               about_.name);
 }
 
 std::string CommandLine::help(bool color) const {
@@ -246,7 +247,8 @@ std::string CommandLine::help(bool color) const {
                                  about_.name, about_.synopsis, wrap(about_.about, 0));
   if (!about_.examples.empty()) text += heading("Examples:");
   for (const char* example : about_.examples) text += fmt::format("  {}\n", example);
-  if (positional_value_) text += heading("Arguments:") + row(positional_.names, positional_.help);
+  if (!positionals_.empty()) text += heading("Arguments:");
+  for (const Positional& p : positionals_) text += row(p.metavar, p.help);
   text += heading("Options:");
   const auto option_row = [&](const Described& option) {
     std::string left = option.names;

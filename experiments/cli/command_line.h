@@ -64,7 +64,7 @@ class CommandLine {
   // --name v appends key=v to the assignments.
   void shorthand(const std::string& name, const std::string& key, const std::string& metavar,
                  const std::string& help);
-  // The first argument that is neither an option nor an assignment.
+  // The next argument that is neither an option nor an assignment, in the order of these calls.
   void positional(const std::string& metavar, std::string& value, bool required,
                   const std::string& help);
 
@@ -89,9 +89,12 @@ class CommandLine {
   std::unique_ptr<Parser> parser_;
   std::vector<Described> options_;
   std::vector<std::string>* assignments_ = nullptr;
-  Described positional_;
-  std::string* positional_value_ = nullptr;
-  bool positional_required_ = false;
+  struct Positional {
+    std::string metavar, help;
+    std::string* value;
+    bool required;
+  };
+  std::vector<Positional> positionals_;
 };
 
 // Up to the first full stop.

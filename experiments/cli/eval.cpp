@@ -2,9 +2,12 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "experiments/cli/command.h"
+#include "experiments/cli/integer_list.h"
 #include "experiments/runner/evaluate.h"
 #include "experiments/runner/run_folder.h"
 
@@ -13,21 +16,56 @@ namespace {
 
 struct EvalOptions {
   EvaluateRequest request;
-  std::string progress = "auto";
+  std::string metrics, progress = "auto";
 };
+
+// split  variance  x_0  images  bits/dim ± se  L_T  rate  distortion  RMSE
+void print_bounds(const nlohmann::ordered_json& likelihood) {
+  const auto number = [](const nlohmann::ordered_json& value, const char* format) {
+    return value.is_number() ? fmt::format(fmt::runtime(format), value.get<double>()) : "-";
+  };
+  fmt::print("{:<6} {:<12} {:<10} {:>7}  {:<18} {:>9}  {:<18} {:<18} {:>8}\n", "split", "variance",
+             "x_0", "images", "bits/dim", "L_T", "rate", "distortion", "RMSE");
+  for (const auto& [name, split] : likelihood["split"].items()) {
+    for (const bool clip : {true, false}) {
+      const auto& side = clip ? split : split["unclipped"];
+      for (const auto& bound : side["bounds"]) {
+        const auto estimate = [&, &b = bound](const std::string& key) {
+          return number(b[key], "{:.4f}") + " ± " + number(b[key + "_se"], "{:.4f}");
+        };
+        fmt::print("{:<6} {:<12} {:<10} {:>7}  {:<18} {:>9}  {:<18} {:<18} {:>8}\n", name,
+                   bound["variance"].get<std::string>(), clip ? "clipped" : "unclipped",
+                   split["images"].get<int64_t>(), estimate("total"),
+                   number(split["prior"], "{:.2e}"), estimate("rate"), estimate("distortion"),
+                   number(side["rmse"][0], "{:.4f}"));
+      }
+    }
+    const auto& estimator = split["estimator"];
+    fmt::print("       bias: {}.\n       ±: one standard error {}.\n",
+               estimator["bias"].get<std::string>(),
+               estimator["standard_error"].get<std::string>());
+  }
+}
 
 int run_eval(const EvalOptions& options, const OutputOptions& output) {
   Session session(output, options.progress);
   EvaluateRequest request = options.request;
   request.progress = &session.progress;
+  request.metrics = split_names(options.metrics);
   const RunStatus status = evaluate(request);
   if (status == RunStatus::kDiverged)
     spdlog::error("'{}' diverged: its samples are no images", request.run);
-  if (status == RunStatus::kInterrupted) spdlog::warn("stopped: nothing was measured");
+  if (status == RunStatus::kInterrupted) return exit_code(status);
   const auto result = RunFolder::open(request.run).read_json("result.json");
   if (output.json) {
     print_json(result);
   } else if (result.contains("metrics")) {
+    const bool nll =
+        request.metrics.empty() ||
+        std::find(request.metrics.begin(), request.metrics.end(), "nll") != request.metrics.end();
+    if (const RunFolder folder = RunFolder::open(request.run);
+        nll && std::filesystem::exists(folder.file("likelihood.json")))
+      print_bounds(folder.read_json("likelihood.json"));
     for (const auto& [name, value] : result["metrics"].items())
       fmt::print("{:<28} {}\n", name, value.dump());
   }
@@ -40,12 +78,19 @@ const Command kEvalCommand = {
     {"eval",
      "RUN [options] [a.b=v ...]",
      "Measures a trained run and prints its metrics. It computes the variational bound and, with "
-     "evaluation.samples, distances between samples and data.",
-     {"ddpm eval runs/cosine", "ddpm eval runs/cosine evaluation.samples=10000 --json"},
-     "the run's result.json, likelihood.json and samples/ are updated"},
+     "evaluation.samples, distances between samples and data. The bound is saved batch by batch: "
+     "the same command goes on where it stopped.",
+     {"ddpm eval runs/cosine", "ddpm eval runs/cosine evaluation.samples=10000 --json",
+      "ddpm eval runs/cosine --metrics nll --timesteps 50 evaluation.test_images=10000"},
+     "the run's result.json, likelihood.json and samples/ are updated; likelihood/ holds passes"},
     [](CommandLine& line) -> std::function<int()> {
       auto options = std::make_shared<EvalOptions>();
       line.positional("RUN", options->request.run, true, "a run folder");
+      line.text("--metrics", options->metrics, "NAMES",
+                "separated by commas: nll (the bound and all its parts), samples (distances and "
+                "ranges); default: both, as far as evaluation.* asks for them");
+      line.shorthand("--timesteps", "evaluation.timesteps_per_image", "N",
+                     "evaluate each image at N timesteps only, without bias; 0: all");
       line.text("--checkpoint", options->request.checkpoint, "FILE", "instead of the newest");
       line.assignments(options->request.overrides);
       line.shorthand("--device", "device", "NAME", "auto, cpu or cuda");

@@ -7,6 +7,7 @@
 #include "diffusion/registry.h"
 #include "experiments/cli/command.h"
 #include "experiments/cli/studies.h"
+#include "experiments/figures/figure.h"
 #include "experiments/metrics/metrics.h"
 #include "framework/core/check.h"
 #include "layers/denoiser.h"
@@ -44,6 +45,14 @@ std::vector<Kind> kinds() {
   for (const Metric& metric : metrics())
     measured.items.push_back({std::string(metric.name), std::string(metric.help)});
   all.push_back(std::move(measured));
+  Kind drawn{"figures", "ddpm figure NAME RUN", {}};
+  for (const std::string& name : figures().names()) {
+    const std::vector<std::string> settings = figure_settings(name);
+    const std::string keys =
+        settings.empty() ? "" : fmt::format("; figure.{}", fmt::join(settings, ", figure."));
+    drawn.items.push_back({name, figures().help(name) + keys});
+  }
+  all.push_back(std::move(drawn));
   Kind studies{"studies", "ddpm ablate NAME", {}};
   for (const ShippedStudy& study : shipped_studies())
     studies.items.push_back({study.name, study.title});
@@ -84,9 +93,10 @@ const Command kListCommand = {
      {"ddpm list", "ddpm list schedules", "ddpm list --json"}},
     [](CommandLine& line) -> std::function<int()> {
       auto kind = std::make_shared<std::string>();
-      line.positional("KIND", *kind, false,
-                      "schedules, parameterizations, variances, losses, samplers, datasets, models "
-                      "or studies");
+      line.positional(
+          "KIND", *kind, false,
+          "schedules, parameterizations, variances, losses, samplers, datasets, models, "
+          "metrics, figures or studies");
       return [kind, &line] { return run_list(*kind, line.output()); };
     }};
 

@@ -116,9 +116,12 @@ KernelDistance kernel_distance(const Tensor& x, const Tensor& y,
     values[static_cast<size_t>(i)] =
         squared_mmd(draw(x_rows, "kernel_distance/x"), draw(y_rows, "kernel_distance/y"));
   });
-  const Eigen::Map<const Eigen::ArrayXd> v(values.data(), options.subsets);
-  result.mean = v.mean();
-  result.std = std::sqrt((v - result.mean).square().mean());
+  // In this order: Eigen's sums over memory that it does not own depend on where that lies.
+  const double count = static_cast<double>(options.subsets);
+  for (const double value : values) result.mean += value / count;
+  double variance = 0;
+  for (const double value : values) variance += std::pow(value - result.mean, 2) / count;
+  result.std = std::sqrt(variance);
   return result;
 }
 

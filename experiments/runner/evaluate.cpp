@@ -1,21 +1,22 @@
 #include "experiments/runner/evaluate.h"
 
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <numeric>
 
-#include "diffusion/likelihood.h"
 #include "experiments/metrics/metrics.h"
 #include "experiments/runner/build_info.h"
 #include "experiments/runner/interrupt.h"
-#include "experiments/runner/memory_advice.h"
+#include "experiments/runner/likelihood_run.h"
+#include "experiments/runner/loaded_run.h"
 #include "experiments/runner/result.h"
-#include "experiments/runner/run_folder.h"
 #include "experiments/runner/sampling.h"
-#include "experiments/runner/trainer.h"
+#include "framework/config/suggest.h"
 #include "framework/io/png.h"
-#include "framework/ops/image_batch.h"
 
 namespace ddpm {
 namespace {
@@ -23,89 +24,37 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
-bool may_override(const std::string& key) {
-  return key.starts_with("evaluation.") || key.starts_with("sampling.") || key == "seed" ||
-         key == "device" || key == "precision" || key == "threads" || key == "cpu.winograd";
-}
+const std::vector<std::string> kMetricGroups = {"nll", "samples"};
 
-// A finished run with one set of its weights, ready to draw and to be measured.
-class LoadedRun {
- public:
-  LoadedRun(const std::string& path, const std::string& checkpoint,
-            const std::vector<std::string>& overrides)
-      : folder(RunFolder::open(path)), recorded_(folder.read_json("config.json")) {
-    ConfigSource source = ConfigSource::parse_text(recorded_.dump(2), folder.file("config.json"));
-    for (const std::string& assignment : overrides) source.set(assignment);
-    const Config reader(std::move(source));
-    config = std::make_unique<ExperimentConfig>(reader);
-    reader.finish();
-    for (const std::string& key : differing_keys(recorded_, reader.resolved()))
-      DDPM_CHECK(may_override(key),
-                 "--set {}: only evaluation.*, sampling.*, seed, device, precision, threads and "
-                 "cpu.winograd can be changed for a finished run",
-                 key);
-    apply_cpu_options(*config);
-    const DeviceChoice device = choose_device(config->device, config->precision);
-    announce(device);
-    dataset = config->data->load();
-    model = std::make_unique<DiffusionModel>(*config, dataset, device.device);
-    const std::string file = checkpoint.empty() ? find_latest(folder.checkpoints()) : checkpoint;
-    DDPM_CHECK(!file.empty(), "{}: the run has no checkpoint yet", path);
-    info = load_weights(file, config->sampling.weights, model->parameters);
-    const Json trained = Json::parse(info.config_json, nullptr, false);
-    for (const char* part : {"model", "data"})
-      DDPM_CHECK(trained.is_object() && trained.contains(part) && trained[part] == recorded_[part],
-                 "{}: its '{}' is not that of the run {}", file, part, path);
-  }
-
-  RunFolder folder;
-  std::unique_ptr<ExperimentConfig> config;
-  Dataset dataset;
-  std::unique_ptr<DiffusionModel> model;
-  CheckpointInfo info;
-
- private:
-  Json recorded_;
-};
-
-Json to_json(const LikelihoodReport& report) {
-  Json bounds = Json::array();
-  for (const VariationalBound& bound : report.bounds) {
-    Json terms = Json::array();
-    for (const Estimate& term : bound.terms) terms.push_back(finite_or_null(term.mean()));
-    bounds.push_back({{"variance", bound.variance},
-                      {"total", finite_or_null(bound.total.mean())},
-                      {"total_se", finite_or_null(bound.total.standard_error())},
-                      {"rate", finite_or_null(bound.rate.mean())},
-                      {"distortion", finite_or_null(bound.distortion.mean())},
-                      {"terms", terms}});
-  }
-  Json rmse = Json::array();
-  for (size_t t = 0; t < report.x0_squared_error.size(); ++t)
-    rmse.push_back(finite_or_null(report.rmse(static_cast<int>(t))));
-  return {{"images", report.prior.count()},
-          {"bounds", bounds},
-          {"prior", finite_or_null(report.prior.mean())},
-          {"rmse", rmse}};
+bool wants(const EvaluateRequest& request, const char* group) {
+  const std::vector<std::string>& wanted = request.metrics;
+  return wanted.empty() || std::find(wanted.begin(), wanted.end(), group) != wanted.end();
 }
 
 class Evaluation {
  public:
   explicit Evaluation(const EvaluateRequest& request)
-      : progress_(request.progress),
+      : request_(request),
+        progress_(request.progress),
         run_(request.run, request.checkpoint, request.overrides),
         result_(run_.folder.read_json("result.json")),
-        extractor_(find_extractor()) {}
+        extractor_(wants(request, "samples") ? find_extractor() : nullptr) {}
 
   RunStatus execute() {
     const InterruptGuard guard;
     const auto started = Clock::now();
     const EvaluationOptions& options = run_.config->evaluation;
+    const bool nll = wants(request_, "nll"), samples = wants(request_, "samples");
+    DDPM_CHECK(request_.metrics.empty() || !nll || options.test_images + options.train_images > 0,
+               "metric nll: evaluation.test_images and evaluation.train_images are 0");
+    DDPM_CHECK(request_.metrics.empty() || !samples || options.samples > 0,
+               "metric samples: evaluation.samples is 0");
     Json likelihood = {{"schema", "ddpm.likelihood/1"}, {"split", Json::object()}};
-    add_bound("test", run_.dataset.test, options.test_images, likelihood);
-    add_bound("train", run_.dataset.train, options.train_images, likelihood);
-    if (!likelihood["split"].empty()) run_.folder.write_json("likelihood.json", likelihood);
-    if (options.samples > 0) add_samples(options);
+    if (nll) {
+      for (const char* split : {"test", "train"}) add_bound(split, likelihood);
+      if (!likelihood["split"].empty()) run_.folder.write_json("likelihood.json", likelihood);
+    }
+    if (samples && options.samples > 0) add_samples(options);
     result_["timing"]["eval_s"] = std::chrono::duration<double>(Clock::now() - started).count();
     result_["evaluated"] = {
         {"step", run_.info.step}, {"weights", run_.config->sampling.weights}, {"at", utc_now()}};
@@ -114,68 +63,42 @@ class Evaluation {
   }
 
  private:
-  // The bound of the first `limit` images of a split, under every variance.
-  void add_bound(const std::string& name, const Split& split, int64_t limit, Json& likelihood) {
-    const int64_t count = std::min(limit, split.count);
-    if (count == 0) return;
-    const EvaluationOptions& options = run_.config->evaluation;
-    const DiffusionModel& model = *run_.model;
-    const Tensor images = upload_images(split, model.image_shape, model.process.device());
-    const auto rows = [&](int64_t begin, int64_t size) {
-      std::vector<int32_t> indices(static_cast<size_t>(size));
-      std::iota(indices.begin(), indices.end(), static_cast<int32_t>(begin));
-      return gather_images(images, Tensor::from_host(indices, {size}, images.device()), {},
-                           run_.dataset.levels, model.process.dtype());
-    };
-    // Noise of held-out and training images comes from different streams.
-    LikelihoodOptions likelihood_options{
-        .evaluations_per_image = static_cast<int>(options.timesteps_per_image),
-        .seed = run_.config->seed + (name == "test" ? 0 : 1)};
-    auto bound = std::make_unique<Likelihood>(model.process, model.inference(), likelihood_options);
-    if (progress_) progress_->begin("bound of " + name + " images", count);
-    try {
-      for (int64_t begin = 0; begin < count; begin += options.batch_size) {
-        const int64_t size = std::min(options.batch_size, count - begin);
-        bound->add(rows(begin, size), begin);
-        if (progress_) progress_->update(begin + size);
-        if (interrupt_signal()) fail("the evaluation was interrupted; nothing was written");
-      }
-    } catch (const memory::OutOfMemory& error) {
-      bound.reset();
-      likelihood_options.evaluations_per_image = 2;
-      fail_with_advice(
-          error, "evaluation.batch_size", std::min(options.batch_size, count), [&](int64_t batch) {
-            Likelihood(model.process, model.inference(), likelihood_options).add(rows(0, batch), 0);
-          });
-    }
-    if (progress_) progress_->end();
-    record_bound(name, bound->report(), options);
-    likelihood["split"][name] = to_json(bound->report());
+  void add_bound(const std::string& name, Json& likelihood) {
+    const SplitLikelihood measured = measure_likelihood(run_, name, progress_);
+    if (measured.report.prior.count() == 0) return;
+    record_bound(name, measured);
+    likelihood["split"][name] = to_json(measured);
   }
 
-  void record_bound(const std::string& name, const LikelihoodReport& report,
-                    const EvaluationOptions& options) {
-    // "nll_test" is the model's own bound: its variance's where it is learned, else the configured.
-    const Variance& variance = run_.model->process.variance();
+  // "nll_test" is the model's own bound: its variance's where it is learned, else the configured.
+  void record_bound(const std::string& name, const SplitLikelihood& measured) {
+    const LikelihoodReport& report = measured.report;
+    const std::string own = run_.model->process.variance().learned() ? "model" : variance_name();
+    const auto put = [&](const std::string& metric, double value) {
+      result_["metrics"][metric] = finite_or_null(value);
+    };
     for (const VariationalBound& bound : report.bounds) {
-      const bool own = bound.variance == (variance.learned() ? "model" : variance_name());
-      const auto put = [&](const std::string& metric, double value) {
-        result_["metrics"][metric] = finite_or_null(value);
-      };
-      if (bound.variance != "model") put("nll_" + name + "_" + bound.variance, bound.total.mean());
-      if (!own) continue;
-      put("nll_" + name, bound.total.mean());
-      put("nll_" + name + "_se", bound.total.standard_error());
+      const std::string suffix = bound.clip_denoised ? "" : "_unclipped";
+      if (bound.variance != "model")
+        put("nll_" + name + "_" + bound.variance + suffix, bound.total.mean());
+      if (bound.variance != own) continue;
+      put("nll_" + name + suffix, bound.total.mean());
+      put("nll_" + name + suffix + "_se", bound.total.standard_error());
+      if (!bound.clip_denoised) continue;
       put("rate_" + name, bound.rate.mean());
+      put("rate_" + name + "_se", bound.rate.standard_error());
       put("distortion_" + name, bound.distortion.mean());
+      put("distortion_" + name + "_se", bound.distortion.standard_error());
     }
-    result_["metrics"]["rmse_" + name] = finite_or_null(report.rmse(0));
+    put("prior_" + name, report.prior.mean());
+    put("rmse_" + name, report.rmse(0));
     result_["metric_info"]["nll_" + name] = {
         {"better", "lower"},
         {"unit", "bits/dim"},
         {"is", "variational bound on the negative log likelihood"},
         {"n", report.prior.count()},
-        {"timesteps_per_image", options.timesteps_per_image},
+        {"timesteps_per_image", run_.config->evaluation.timesteps_per_image},
+        {"estimator", estimator_json(measured)},
         {"clip_denoised", true}};
   }
 
@@ -248,6 +171,7 @@ class Evaluation {
     }
   }
 
+  EvaluateRequest request_;
   ProgressSink* progress_;
   LoadedRun run_;
   Json result_;
@@ -257,7 +181,18 @@ class Evaluation {
 
 }  // namespace
 
-RunStatus evaluate(const EvaluateRequest& request) { return Evaluation(request).execute(); }
+RunStatus evaluate(const EvaluateRequest& request) {
+  for (const std::string& name : request.metrics)
+    DDPM_CHECK(std::find(kMetricGroups.begin(), kMetricGroups.end(), name) != kMetricGroups.end(),
+               "unknown metric '{}'; known: {}.{}", name, fmt::join(kMetricGroups, ", "),
+               did_you_mean(name, kMetricGroups));
+  try {
+    return Evaluation(request).execute();
+  } catch (const Interrupted& stop) {
+    spdlog::warn("{}", stop.what());
+    return RunStatus::kInterrupted;
+  }
+}
 
 std::vector<std::string> sample_run(const SampleRequest& request) {
   const LoadedRun run(request.run, request.checkpoint, request.overrides);

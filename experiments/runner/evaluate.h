@@ -16,10 +16,12 @@ struct EvaluateRequest {
   std::string checkpoint = {};  // empty: the run's latest
   // Of evaluation.*, sampling.*, seed, device, precision, threads and cpu.winograd.
   std::vector<std::string> overrides = {};
+  std::vector<std::string> metrics = {};  // of "nll" and "samples"; empty: both, where configured
   ProgressSink* progress = nullptr;
 };
 
-// kCompleted, or kDiverged when the samples are no images (the run's result.json says why).
+// kCompleted, kInterrupted (the bound goes on where it stopped; the run's files are as they were),
+// or kDiverged when the samples are no images (the run's result.json says why).
 RunStatus evaluate(const EvaluateRequest& request);
 
 struct SampleRequest {

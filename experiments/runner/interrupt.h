@@ -2,6 +2,8 @@
 // second of them ends it at once.
 #pragma once
 
+#include "framework/core/check.h"
+
 namespace ddpm {
 
 // Signals are caught while one of these lives.
@@ -15,5 +17,11 @@ class InterruptGuard {
 
 // The signal that arrived, or 0.
 int interrupt_signal();
+
+// Thrown by work that has nothing half done to save: what it finished before is on disk.
+class Interrupted : public Error {
+ public:
+  using Error::Error;
+};
 
 }  // namespace ddpm

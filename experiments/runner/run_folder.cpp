@@ -15,8 +15,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kOwnNames[] = {"config.json", "run.json", "metrics.jsonl",   "result.json",
-                                     "checkpoints", "samples",  "likelihood.json", "run.log"};
+constexpr const char* kOwnNames[] = {"config.json", "run.json", "metrics.jsonl", "result.json",
+                                     "checkpoints", "samples",  "likelihood",    "likelihood.json",
+                                     "figures",     "sweep",    "run.log"};
 
 void make_directories(const std::string& path) {
   std::error_code error;

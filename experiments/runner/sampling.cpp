@@ -32,7 +32,7 @@ std::vector<float> draw_samples(const DiffusionModel& model, const Sampler& samp
       }
       const Tensor x = sample(*chain, first + begin, [&](int64_t, const ReverseChain&) {
         if (progress) progress->update(++steps);
-        if (interrupt_signal()) fail("sampling was interrupted");
+        if (interrupt_signal()) throw Interrupted("sampling was interrupted");
       });
       const std::vector<float> batch = x.to_host<float>();
       samples.insert(samples.end(), batch.begin(), batch.end());
@@ -66,12 +66,18 @@ std::vector<uint8_t> quantise(const std::vector<float>& samples, int levels) {
   return pixels;
 }
 
+std::vector<uint8_t> display_pixels(const std::vector<float>& samples, int levels) {
+  const int top = (levels > 0 ? levels : 256) - 1;
+  std::vector<uint8_t> pixels = quantise(samples, top + 1);
+  for (uint8_t& p : pixels) p = static_cast<uint8_t>((p * 255 + top / 2) / top);
+  return pixels;
+}
+
 bool write_grid(const std::string& path, const std::vector<float>& samples,
                 const Shape& image_shape, int levels) {
   const int64_t channels = image_shape[2];
   if (levels == 0 || (channels != 1 && channels != 3 && channels != 4)) return false;
-  std::vector<uint8_t> pixels = quantise(samples, levels);
-  for (uint8_t& p : pixels) p = static_cast<uint8_t>((p * 255 + (levels - 1) / 2) / (levels - 1));
+  const std::vector<uint8_t> pixels = display_pixels(samples, levels);
   const Shape shape{static_cast<int64_t>(samples.size()) / image_shape.numel(), image_shape[0],
                     image_shape[1], channels};
   // Tiny images are shown at 64 pixels or more a side.

@@ -30,6 +30,8 @@ class WeightsScope {
 
 // [-1, 1] -> the nearest of `levels` grey levels, clipped.
 std::vector<uint8_t> quantise(const std::vector<float>& samples, int levels);
+// The same stretched to 0 .. 255, for pictures; continuous data (levels 0) get 256 grey levels.
+std::vector<uint8_t> display_pixels(const std::vector<float>& samples, int levels);
 // A PNG grid of images with 1, 3 or 4 channels, small ones enlarged (a single image never is); grey
 // levels are stretched to 0..255. Data of another kind (points) have no picture: false is returned.
 bool write_grid(const std::string& path, const std::vector<float>& samples,

@@ -39,14 +39,17 @@ void pause_briefly() {
 
 thread_local bool inside = false;
 
-// Workers that help the calling thread with one job at a time. Pieces are claimed one by one, and
-// the caller waits only for workers that have joined: on a busy machine, where a worker may not get
-// a processor for milliseconds, the caller does all pieces itself. (An OpenMP region would wait at
-// its barrier for every thread of the team.)
+using Body = void (*)(void*, int64_t, int);
+
+// Workers that help the calling thread with one job at a time. Every thread has a share of the
+// pieces, claims from it one by one, and then from the shares of the others. The caller waits only
+// for workers that have joined: on a busy machine, where a worker may not get a processor for
+// milliseconds, the caller does all pieces itself. (An OpenMP region would wait at its barrier for
+// every thread of the team.)
 class Workers {
  public:
-  explicit Workers(int helpers) {
-    for (int i = 0; i < helpers; ++i) threads_.emplace_back([this] { work(); });
+  explicit Workers(int members) : shares_(static_cast<size_t>(members)) {
+    for (int i = 1; i < members; ++i) threads_.emplace_back([this, i] { work(i); });
   }
   ~Workers() {
     stop_ = true;
@@ -55,14 +58,17 @@ class Workers {
     for (std::thread& thread : threads_) thread.join();
   }
 
-  void run(int64_t pieces, void (*body)(void*, int64_t), void* context) {
+  void run(int64_t pieces, Body body, void* context) {
     body_ = body;
     context_ = context;
-    pieces_ = pieces;
-    next_ = 0;
+    members_ = static_cast<int>(std::min<int64_t>(pieces, std::ssize(shares_)));
+    for (int i = 0; i < members_; ++i) {
+      shares_[i].next = pieces * i / members_;
+      shares_[i].end = pieces * (i + 1) / members_;
+    }
     ++epoch_;  // odd: the job is open
     epoch_.notify_all();
-    claim_pieces();
+    claim_pieces(0);
     ++epoch_;  // even: nobody joins any more
     for (int i = 0; joined_ != 0; ++i) i < kSpins ? pause_briefly() : std::this_thread::yield();
   }
@@ -70,14 +76,23 @@ class Workers {
  private:
   static constexpr int kSpins = 2000;  // some 30 microseconds: the gap between two ops of a network
 
-  void claim_pieces() {
+  struct alignas(64) Share {  // a cache line, so that claiming one leaves the others alone
+    std::atomic<int64_t> next = 0;
+    int64_t end = 0;
+  };
+
+  void claim_pieces(int member) {
+    if (member >= members_) return;
     inside = true;
-    for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < pieces_;)
-      body_(context_, i);
+    for (int i = 0; i < members_; ++i) {
+      Share& share = shares_[(member + i) % members_];
+      for (int64_t piece; (piece = share.next.fetch_add(1, std::memory_order_relaxed)) < share.end;)
+        body_(context_, piece, member);
+    }
     inside = false;
   }
 
-  void work() {
+  void work(int member) {
     flush_denormals();
     uint32_t seen = 0;
     while (!stop_) {
@@ -89,7 +104,7 @@ class Workers {
       // Joining comes before the second look at the epoch, closing before the caller's look at
       // joined_: one of the two sees the other, so no worker is left behind in a finished job.
       ++joined_;
-      if (epoch_ == seen) claim_pieces();
+      if (epoch_ == seen) claim_pieces(member);
       --joined_;
     }
   }
@@ -98,10 +113,10 @@ class Workers {
   std::atomic<bool> stop_ = false;
   std::atomic<uint32_t> epoch_ = 0;
   std::atomic<int> joined_ = 0;
-  std::atomic<int64_t> next_ = 0;
   // Of the open job; written only while no worker is joined.
-  int64_t pieces_ = 0;
-  void (*body_)(void*, int64_t) = nullptr;
+  std::vector<Share> shares_;
+  int members_ = 0;
+  Body body_ = nullptr;
   void* context_ = nullptr;
 };
 
@@ -120,13 +135,13 @@ void set_thread_count(int count) {
 
 namespace detail {
 
-void run_parallel(int64_t pieces, void (*body)(void*, int64_t), void* context) {
+void run_parallel(int64_t pieces, Body body, void* context) {
   flush_denormals();
   if (pieces <= 1 || threads == 1 || inside) {
-    for (int64_t i = 0; i < pieces; ++i) body(context, i);
+    for (int64_t i = 0; i < pieces; ++i) body(context, i, 0);
     return;
   }
-  if (!workers) workers = std::make_unique<Workers>(threads - 1);
+  if (!workers) workers = std::make_unique<Workers>(threads);
   workers->run(pieces, body, context);
 }
 

@@ -12,16 +12,25 @@ int thread_count();
 void set_thread_count(int threads);
 
 namespace detail {
-void run_parallel(int64_t pieces, void (*body)(void*, int64_t), void* context);
-}
+// body(context, i, member) where member in [0, min(pieces, thread_count())) is the thread's place.
+void run_parallel(int64_t pieces, void (*body)(void*, int64_t, int), void* context);
+}  // namespace detail
 
-// body(i) for i in [0, pieces), in any order, on all threads. Not nested: an inner call runs on the
-// thread that makes it. The body must not throw.
+// body(i) or body(i, member) for i in [0, pieces), in any order, on all threads; a member is one of
+// min(pieces, thread_count()) threads. A thread begins with its own contiguous share of the pieces,
+// the same in every call: the images that it wrote in one op are in its caches when it reads them
+// in the next. Not nested: an inner call runs on the thread that makes it. The body must not throw.
 template <class Body>
 void parallel_for(int64_t pieces, Body&& body) {
   detail::run_parallel(
       pieces,
-      [](void* context, int64_t i) { (*static_cast<std::remove_reference_t<Body>*>(context))(i); },
+      [](void* context, int64_t i, int member) {
+        auto& run = *static_cast<std::remove_reference_t<Body>*>(context);
+        if constexpr (std::is_invocable_v<decltype(run), int64_t, int>)
+          run(i, member);
+        else
+          run(i);
+      },
       &body);
 }
 

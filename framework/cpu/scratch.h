@@ -4,7 +4,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <type_traits>
 
@@ -20,12 +19,10 @@ void parallel_for_scratch(int64_t pieces, int64_t elements, Body&& body) {
   static_assert(std::is_trivially_copyable_v<T>);
   constexpr int64_t kLine = 64;
   const int64_t bytes = (elements * static_cast<int64_t>(sizeof(T)) + kLine - 1) / kLine * kLine;
-  const int64_t slots = std::min<int64_t>(pieces, thread_count());
-  const Tensor blocks = Tensor::empty({slots, bytes}, DType::kU8, Device::kCpu);
-  std::atomic<int64_t> next = 0;
-  parallel_for(slots, [&](int64_t slot) {
-    T* scratch = reinterpret_cast<T*>(blocks.raw() + slot * bytes);
-    for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < pieces;) body(i, scratch);
+  const int64_t members = std::min<int64_t>(pieces, thread_count());
+  const Tensor blocks = Tensor::empty({members, bytes}, DType::kU8, Device::kCpu);
+  parallel_for(pieces, [&](int64_t i, int member) {
+    body(i, reinterpret_cast<T*>(blocks.raw() + member * bytes));
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 #include "diffusion/exact_denoiser.h"
 #include "tests/diffusion/diffusion_case.h"
@@ -48,7 +49,7 @@ TEST(Likelihood, TermsAddUp) {
   Likelihood likelihood(process, exact_denoiser(mixture, process), {});
   likelihood.add(points(mixture, 0, 20), 0);
   const LikelihoodReport& report = likelihood.report();
-  ASSERT_EQ(report.bounds.size(), 2u);
+  ASSERT_EQ(report.bounds.size(), 4u);
   for (const VariationalBound& bound : report.bounds) {
     double rate = report.prior.mean();
     for (int t = 1; t < 50; ++t) rate += bound.terms[t].mean();
@@ -92,6 +93,53 @@ TEST(Likelihood, FewEvaluationsAreUnbiased) {
   EXPECT_EQ(few.distortion.mean(), all.distortion.mean()) << "t = 0 is never sampled";
   EXPECT_THROW(Likelihood(process, model, {.evaluations_per_image = 1}), UserError);
   EXPECT_THROW(Likelihood(process, model, {.evaluations_per_image = 301}), UserError);
+}
+
+TEST(Likelihood, ClippingIsArithmeticOnTheSameOutputs) {
+  const GaussianMixture mixture = three_modes();
+  const auto bounds = [&](const char* parameterization) {
+    const GaussianDiffusion process = process_of(
+        fmt::format(R"({{"timesteps": 30, "parameterization": "{}"}})", parameterization));
+    int calls = 0;
+    // Estimates beyond [-1, 1]: what a network says before it knows better.
+    const Model exact = exact_denoiser(mixture, process);
+    const Model model = [&](const Tensor& x, const Tensor& t) {
+      ++calls;
+      const Tensor y = exact(x, t);
+      for (int64_t i = 0; i < y.numel(); ++i) y.data<double>()[i] *= 2.5;
+      return y;
+    };
+    Likelihood likelihood(process, model, {});
+    likelihood.add(points(mixture, 0, 50), 0);
+    EXPECT_EQ(calls, 30) << "one pass for all variants";
+    const LikelihoodReport report = likelihood.report();
+    EXPECT_LT(report.rmse(29, true), report.rmse(29, false)) << "the data lie in [-1, 1]";
+    return std::pair(report.bound("fixed_small", true).total.mean(),
+                     report.bound("fixed_small", false).total.mean());
+  };
+  const auto [clipped, unclipped] = bounds("x0");
+  EXPECT_NE(clipped, unclipped);
+  const auto [mean_clipped, mean_unclipped] = bounds("previous_mean");
+  EXPECT_EQ(mean_clipped, mean_unclipped) << "its x_0 is only looked at";
+  const GaussianDiffusion process = process_of("{}");
+  EXPECT_THROW(Likelihood(process, {}, {}).report().bound("model", true), UserError)
+      << "a fixed variance has no bound of its own";
+}
+
+TEST(Likelihood, GoesOnWhereItsStateWasTaken) {
+  const GaussianMixture mixture = three_modes();
+  const GaussianDiffusion process = process_of(kLearned, 256);
+  const Model model = exact_denoiser(mixture, process);
+  const LikelihoodOptions options{.evaluations_per_image = 7, .seed = 4};
+  Likelihood whole(process, model, options), first(process, model, options),
+      second(process, model, options);
+  for (Likelihood* half : {&whole, &first}) half->add(points(mixture, 0, 5), 0);
+  second.restore(first.state());
+  for (Likelihood* half : {&whole, &second}) half->add(points(mixture, 5, 5), 5);
+  const std::vector<double> a = whole.state(), b = second.state();
+  ASSERT_EQ(a.size(), b.size());
+  EXPECT_EQ(0, std::memcmp(a.data(), b.data(), a.size() * sizeof(double)));
+  EXPECT_EQ(second.report().prior.count(), 10);
 }
 
 TEST(Likelihood, IsTheSameInF32) {

@@ -101,6 +101,34 @@ TEST(ReverseChain, SamplersShareTheirFirstNoise) {
   EXPECT_EQ(one.x().to_host<double>(), other.x().to_host<double>());
 }
 
+TEST(ReverseChain, GoesOnFromTheMiddle) {
+  const GaussianDiffusion process = process_of(R"({"timesteps": 20})");
+  const Model model = exact_denoiser(three_modes(), process);
+  const auto sampler = sampler_of("\"ancestral\"");
+  ReverseChain whole(process, *sampler, model, {3, 2}, 9),
+      rest(process, *sampler, model, {3, 2}, 9);
+  whole.start(4);
+  for (int i = 0; i < 7; ++i) whole.step();
+  rest.start_from(whole.x(), 7, 4);
+  for (int i = 7; i < 20; ++i) {
+    whole.step();
+    rest.step();
+  }
+  EXPECT_EQ(whole.x().to_host<double>(), rest.x().to_host<double>());
+}
+
+TEST(ReverseChain, CopiesShareTheirNoise) {
+  const GaussianDiffusion process = process_of(R"({"timesteps": 20})");
+  const Model model = exact_denoiser(three_modes(), process);
+  const auto sampler = sampler_of("\"ancestral\"");
+  ReverseChain two(process, *sampler, model, {2, 2}, 9),
+      copies(process, *sampler, model, {6, 2}, 9, 3);
+  const std::vector<double> x = sample(two, 4).to_host<double>();
+  std::vector<double> thrice;
+  for (int i = 0; i < 3; ++i) thrice.insert(thrice.end(), x.begin(), x.end());
+  EXPECT_EQ(sample(copies, 4).to_host<double>(), thrice);
+}
+
 // One step from the same x_t with given noise.
 std::vector<double> step_with(const GaussianDiffusion& process, const std::string& sampler,
                               const Tensor& noise, int32_t t) {

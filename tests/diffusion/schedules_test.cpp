@@ -71,12 +71,21 @@ TEST(Schedules, JsdEndsInPureNoise) {
 }
 
 TEST(Schedules, WhatCannotBeAProcessIsRefused) {
-  EXPECT_THROW(DiffusionTables({0.1}), UserError);
+  EXPECT_THROW(DiffusionTables({}), UserError);
   EXPECT_THROW(DiffusionTables({0.1, 0.0}), UserError);
   EXPECT_THROW(DiffusionTables({0.1, 1e-17}), UserError) << "1 - beta rounds to 1";
   EXPECT_THROW(DiffusionTables({0.1, 1.1}), UserError);
   EXPECT_THROW(DiffusionTables({0.1, 1.0, 0.1}), UserError) << "nothing left to diffuse";
   EXPECT_THROW(tables_of(R"({"name": "linear", "rescale_to_steps": true})", 10), UserError);
+}
+
+// The decoder's variance cannot be that of a second step.
+TEST(Schedules, OneStepIsAProcess) {
+  const DiffusionTables t({0.3});
+  EXPECT_DOUBLE_EQ(t.posterior_log_variance[0], std::log(0.3));
+  EXPECT_DOUBLE_EQ(t.fixed_large_log_variance[0], std::log(0.3));
+  EXPECT_DOUBLE_EQ(t.posterior_x0[0], 1);
+  EXPECT_DOUBLE_EQ(t.posterior_xt[0], 0);
 }
 
 }  // namespace

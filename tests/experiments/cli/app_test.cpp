@@ -72,8 +72,8 @@ TEST(App, HelpIsOnStandardOutput) {
   EXPECT_EQ(all.code, kExitOk);
   EXPECT_EQ(all.err, "");
   for (const char* name :
-       {"train", "sample", "eval", "ablate", "report", "list", "data list", "data inspect",
-        "config show", "config check", "config schema", "doctor", "version"}) {
+       {"train", "sample", "eval", "ablate", "report", "figure", "sweep", "list", "data list",
+        "data inspect", "config show", "config check", "config schema", "doctor", "version"}) {
     EXPECT_NE(all.out.find(std::string("\n  ") + name + " "), std::string::npos) << name;
     std::vector<std::string> arguments;
     std::istringstream words(name);
@@ -138,7 +138,7 @@ TEST(App, Version) {
 TEST(App, ListNamesEveryVariant) {
   const auto json = run_json({"list", "--json"});
   for (const char* kind : {"schedules", "parameterizations", "variances", "losses", "samplers",
-                           "datasets", "models", "metrics"})
+                           "datasets", "models", "metrics", "figures"})
     EXPECT_FALSE(json[kind].empty()) << kind;
   ASSERT_EQ(json["schedules"].size(), schedules().names().size());
   EXPECT_EQ(json["schedules"][0]["name"], schedules().names()[0]);
@@ -147,7 +147,7 @@ TEST(App, ListNamesEveryVariant) {
   expect_usage_error(
       {"list", "loses"},
       "unknown kind 'loses'; known: schedules, parameterizations, variances, losses, "
-      "samplers, datasets, models, metrics, studies. Did you mean 'losses'?");
+      "samplers, datasets, models, metrics, figures, studies. Did you mean 'losses'?");
 }
 
 TEST(App, ConfigShow) {

@@ -1,0 +1,105 @@
+// ddpm sweep: one checkpoint under every combination of sampler settings.
+#include "experiments/runner/sweep.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "experiments/cli/command.h"
+#include "experiments/cli/integer_list.h"
+#include "experiments/figures/figure.h"
+#include "experiments/runner/interrupt.h"
+#include "experiments/runner/train.h"
+
+namespace ddpm {
+namespace {
+
+struct SweepOptions {
+  SweepRequest request;
+  std::string weights, samplers, steps, variances, clippings, progress = "auto";
+};
+
+// A row of pictures for each cell: columns share their x_T.
+void draw_cells(const SweepOutcome& outcome) {
+  if (!has_pictures(outcome.image_shape)) return;
+  const int64_t size = outcome.image_shape.numel();
+  PictureGrid grid{.rows = static_cast<int64_t>(outcome.cells.size()),
+                   .columns = static_cast<int64_t>(outcome.cells[0].shown.size()) / size,
+                   .image_shape = outcome.image_shape,
+                   .levels = outcome.levels,
+                   .images = {}};
+  for (const SweepCell& cell : outcome.cells) {
+    grid.images.insert(grid.images.end(), cell.shown.begin(), cell.shown.end());
+    grid.row_labels.push_back(cell.label());
+  }
+  FigureFiles files(outcome.folder, "sweep");
+  files.pictures({.title = "One checkpoint, drawn in many ways",
+                  .caption = "Every column starts from one x_T.",
+                  .source = fmt::format("Run {}: data {}, step {}, seed {}.",
+                                        std::filesystem::path(outcome.run).filename().string(),
+                                        outcome.dataset, outcome.step, outcome.seed)},
+                 grid);
+}
+
+int run_sweep(const SweepOptions& options, const OutputOptions& output) {
+  Session session(output, options.progress);
+  SweepRequest request = options.request;
+  request.progress = &session.progress;
+  request.announce = [](const std::string& cell) { spdlog::info("{}", cell); };
+  request.weights = split_names(options.weights);
+  request.samplers = split_names(options.samplers);
+  request.steps = parse_integer_list("--steps", options.steps);
+  request.variances = split_names(options.variances);
+  request.clippings = split_names(options.clippings);
+  try {
+    const SweepOutcome outcome = sweep(request);
+    draw_cells(outcome);
+    if (output.json) {
+      print_json(to_json(outcome));
+    } else {
+      fmt::print("{}", sweep_table(outcome));
+    }
+    return kExitOk;
+  } catch (const Interrupted& stop) {
+    spdlog::warn("{}", stop.what());
+    return exit_code(RunStatus::kInterrupted);
+  }
+}
+
+}  // namespace
+
+const Command kSweepCommand = {
+    {"sweep",
+     "RUN [options] [a.b=v ...]",
+     "Evaluates one checkpoint under every combination of weights, sampler, steps, variance and "
+     "clipping, from the same x_T, and prints one table. Cells that are finished are kept: the "
+     "same "
+     "command goes on where it stopped.",
+     {"ddpm sweep runs/digits",
+      "ddpm sweep runs/digits --sampler ddim --steps 10,20,50,100 --weights raw,ema",
+      "ddpm sweep runs/digits --variance fixed_small,fixed_large evaluation.samples=1000"},
+     "RUN/sweep/: sweep.csv, sweep.json, sweep.svg (pictures of every cell), cells/"},
+    [](CommandLine& line) -> std::function<int()> {
+      auto options = std::make_shared<SweepOptions>();
+      line.positional("RUN", options->request.run, true, "a run folder");
+      line.text("--weights", options->weights, "NAMES",
+                "of raw, ema, ema_1, ..; default: the run's");
+      line.text("--sampler", options->samplers, "NAMES", "of ancestral, ddim; default: both");
+      line.text("--steps", options->steps, "LIST", "such as 10,20,50; default: 50 and all");
+      line.text("--variance", options->variances, "NAMES",
+                "of fixed_small, fixed_large and, if learned, model; default: all");
+      line.text("--clip", options->clippings, "NAMES", "of clipped, unclipped; default: both");
+      line.text("-o,--out", options->request.out, "DIR", "default: RUN/sweep");
+      line.text("--checkpoint", options->request.checkpoint, "FILE", "instead of the newest");
+      line.assignments(options->request.overrides);
+      line.shorthand("--samples", "evaluation.samples", "N", "drawn in each cell");
+      line.shorthand("--seed", "seed", "N", "names the images");
+      line.shorthand("--device", "device", "NAME", "auto, cpu or cuda");
+      line.shorthand("--threads", "threads", "N", "0: all processors");
+      bind_progress(line, options->progress);
+      return [options, &line] { return run_sweep(*options, line.output()); };
+    }};
+
+}  // namespace ddpm

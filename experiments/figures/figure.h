@@ -1,0 +1,87 @@
+// Figure: one of the pictures that papers on diffusion show of a model, by name.
+//
+//   draw_figure({.name = "interpolation", .run = "runs/celeba", .settings = {"figure.pairs=4"}});
+//
+// leaves RUN/figures/interpolation.svg (titles, axes, legend), its pictures alone as .png, and the
+// numbers behind it as .csv or .h5. Equal runs and settings give equal bytes.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "experiments/figures/chart.h"
+#include "experiments/figures/pictures.h"
+#include "experiments/runner/loaded_run.h"
+#include "experiments/runner/progress_sink.h"
+#include "framework/config/registry.h"
+
+namespace ddpm {
+
+// Where the files of a figure go. Folders are made with the first file.
+class FigureFiles {
+ public:
+  FigureFiles(std::string folder, std::string name);
+
+  // `source` follows the text's own.
+  void chart(FigureText text, const std::vector<Panel>& panels, int columns = 3);
+  // Also writes the pixels and, as f32, the images themselves.
+  void pictures(FigureText text, const PictureGrid& grid);
+  // Cells are written as they are: see csv_number.
+  void csv(const std::vector<std::string>& columns,
+           const std::vector<std::vector<std::string>>& rows);
+
+  void set_source(std::string source) { source_ = std::move(source); }
+  const std::vector<std::string>& written() const { return written_; }
+
+ private:
+  void write(const char* extension, std::string_view text);
+  std::string path(const char* extension);
+
+  std::string folder_, name_, source_;
+  std::vector<std::string> written_;
+};
+
+// Nine digits tell any two f32 apart; what is no number is empty.
+std::string csv_number(double value);
+
+// "Run a: data digits, step 3000, weights ema (decay 0.995), sampler ancestral, seed 0."
+std::string source_of(const LoadedRun& run, bool with_weights = true);
+
+struct FigureContext {
+  LoadedRun& run;
+  FigureFiles& files;
+  ProgressSink* progress;
+};
+
+// A grid of such images of the run, all zero. Throws a UserError when the run's data have no
+// pictures.
+PictureGrid picture_grid(const LoadedRun& run, int64_t rows, int64_t columns);
+// Writes an image (H, W, C), or one after the other down a column: (rows, H, W, C).
+void place(PictureGrid& grid, int64_t row, int64_t column, const float* image);
+void place_column(PictureGrid& grid, int64_t column, const std::vector<float>& images);
+// The first held-out images, or training images where none are held out: (count, H, W, C).
+Tensor example_images(const LoadedRun& run, int64_t count);
+Shape batch_shape(const LoadedRun& run, int64_t count);  // (count, H, W, C)
+
+class Figure {
+ public:
+  virtual ~Figure() = default;
+  virtual void draw(const FigureContext& context) const = 0;
+};
+
+const Registry<Figure>& figures();
+// "pairs, depths": the keys of `figure` that a figure reads.
+std::vector<std::string> figure_settings(const std::string& name);
+
+struct FigureRequest {
+  std::string name, run;
+  std::string checkpoint = {}, out = {};    // out: a folder; empty: RUN/figures
+  std::vector<std::string> overrides = {};  // figure.*, and those of LoadedRun
+  ProgressSink* progress = nullptr;
+};
+
+// Returns the files written.
+std::vector<std::string> draw_figure(const FigureRequest& request);
+
+}  // namespace ddpm

@@ -1,0 +1,117 @@
+#include "experiments/runner/loaded_run.h"
+
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <span>
+
+#include "experiments/runner/build_info.h"
+#include "experiments/runner/result.h"
+#include "framework/io/sha256.h"
+#include "framework/ops/image_batch.h"
+
+namespace ddpm {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+bool may_override(const std::string& key) {
+  return key.starts_with("evaluation.") || key.starts_with("sampling.") || key == "seed" ||
+         key == "device" || key == "precision" || key == "threads" || key == "cpu.winograd";
+}
+
+// The settings of one sampler are unknown keys to another: a run that recorded those of its own
+// forgets them when asked for another one.
+void forget_sampler(ConfigSource& source, const Json& recorded,
+                    const std::vector<std::string>& overrides) {
+  constexpr std::string_view kName = "sampling.sampler.name=";
+  const std::string own = recorded["sampling"]["sampler"]["name"];
+  for (const std::string& assignment : overrides)
+    if (assignment.starts_with(kName) && assignment.substr(kName.size()) != own)
+      source.set("sampling.sampler={}");
+}
+
+}  // namespace
+
+LoadedRun::LoadedRun(const std::string& path, const std::string& checkpoint_file,
+                     const std::vector<std::string>& overrides)
+    : folder(RunFolder::open(path)) {
+  const Json recorded = folder.read_json("config.json");
+  ConfigSource source = ConfigSource::parse_text(recorded.dump(2), folder.file("config.json"));
+  forget_sampler(source, recorded, overrides);
+  for (const std::string& assignment : overrides) source.set(assignment);
+  const Config reader(std::move(source));
+  config = std::make_unique<ExperimentConfig>(reader);
+  reader.finish();
+  for (const std::string& key : differing_keys(recorded, reader.resolved()))
+    DDPM_CHECK(may_override(key),
+               "--set {}: only evaluation.*, sampling.*, seed, device, precision, threads and "
+               "cpu.winograd can be changed for a finished run",
+               key);
+  sampler_name = reader.resolved()["sampling"]["sampler"]["name"];
+  apply_cpu_options(*config);
+  const DeviceChoice device = choose_device(config->device, config->precision);
+  announce(device);
+  dataset = config->data->load();
+  model = std::make_unique<DiffusionModel>(*config, dataset, device.device);
+  checkpoint = checkpoint_file.empty() ? find_latest(folder.checkpoints()) : checkpoint_file;
+  DDPM_CHECK(!checkpoint.empty(), "{}: the run has no checkpoint yet", path);
+  info = load_weights(checkpoint, config->sampling.weights, model->parameters);
+  const Json trained = Json::parse(info.config_json, nullptr, false);
+  for (const char* part : {"model", "data"})
+    DDPM_CHECK(trained.is_object() && trained.contains(part) && trained[part] == recorded[part],
+               "{}: its '{}' is not that of the run {}", checkpoint, part, path);
+}
+
+Json identity_json(const LoadedRun& run) {
+  const DiffusionModel& model = *run.model;
+  std::vector<float> weights(static_cast<size_t>(model.parameters.master.numel()));
+  model.parameters.master.copy_to_host(weights.data());
+  const Json config = run.folder.read_json("config.json");
+  return {{"program", git_describe()},
+          {"weights", sha256_hex(std::as_bytes(std::span(weights)))},
+          {"model", config["model"]},
+          {"diffusion", config["diffusion"]},
+          {"data", config["data"]},
+          {"train_sha256", run.dataset.train.data_sha256},
+          {"test_sha256", run.dataset.test.data_sha256},
+          {"seed", run.config->seed},
+          {"device", name_of(model.process.device())},
+          {"precision", run.config->precision},
+          {"winograd", run.config->cpu_winograd}};
+}
+
+std::unique_ptr<FeatureExtractor> extractor_of(const LoadedRun& run) {
+  const std::string& file = run.config->evaluation.extractor;
+  const Device device = run.model->process.device();
+  if (!file.empty()) {
+    auto extractor = std::make_unique<FeatureExtractor>(Hdf5Reader(file), device);
+    extractor->check_dataset(run.dataset);
+    return extractor;
+  }
+  auto extractor = shipped_extractor(run.dataset.name, run.dataset.image_shape, device);
+  const bool fits = extractor && extractor->info().levels == run.dataset.levels &&
+                    extractor->info().data_sha256 == run.dataset.train.data_sha256;
+  return fits ? std::move(extractor) : nullptr;
+}
+
+Tensor model_images(const LoadedRun& run, const Split& split, int64_t first, int64_t count) {
+  DDPM_ASSERT(first >= 0 && count > 0 && first + count <= split.count, "images {} to {} of {}",
+              first, first + count - 1, split.count);
+  const int64_t size = run.model->image_shape.numel();
+  const auto cut = [&](const auto& values) {
+    if (values.empty()) return values;
+    return std::decay_t<decltype(values)>(values.begin() + first * size,
+                                          values.begin() + (first + count) * size);
+  };
+  Split part;
+  part.count = count;
+  part.pixels = cut(split.pixels);
+  part.values = cut(split.values);
+  const Tensor images = upload_images(part, run.model->image_shape, run.model->process.device());
+  std::vector<int32_t> rows(static_cast<size_t>(count));
+  std::iota(rows.begin(), rows.end(), 0);
+  return gather_images(images, Tensor::from_host(rows, {count}, images.device()), {},
+                       run.dataset.levels, run.model->process.dtype());
+}
+
+}  // namespace ddpm

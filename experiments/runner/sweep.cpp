@@ -1,0 +1,342 @@
+#include "experiments/runner/sweep.h"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "diffusion/registry.h"
+#include "experiments/runner/interrupt.h"
+#include "experiments/runner/likelihood_run.h"
+#include "experiments/runner/loaded_run.h"
+#include "experiments/runner/result.h"
+#include "experiments/runner/sampling.h"
+#include "framework/config/suggest.h"
+#include "framework/io/file.h"
+#include "framework/io/hdf5_file.h"
+#include "framework/io/sha256.h"
+
+namespace ddpm {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kFormat = "ddpm.sweep_cell";
+constexpr int64_t kShown = 8;  // images of a cell that are kept
+constexpr int64_t kFewSteps = 50;
+
+std::vector<std::string> chosen(const char* axis, const std::vector<std::string>& wanted,
+                                const std::vector<std::string>& all,
+                                const std::vector<std::string>& otherwise) {
+  for (const std::string& name : wanted)
+    DDPM_CHECK(std::find(all.begin(), all.end(), name) != all.end(),
+               "--{}: unknown name '{}'; known for this run: {}.{}", axis, name,
+               fmt::join(all, ", "), did_you_mean(name, all));
+  std::vector<std::string> names;  // in the order given, each once
+  for (const std::string& name : wanted.empty() ? otherwise : wanted)
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  return names;
+}
+
+std::unique_ptr<Sampler> sampler_of(const SweepCell& cell, int64_t timesteps) {
+  Json settings;
+  const bool all = cell.steps == timesteps;
+  if (cell.sampler == "ancestral" && all) {
+    settings = {{"name", "ancestral"}, {"variance", cell.variance}};
+  } else {
+    settings = {{"name", "ddim"}, {"steps", cell.steps}};
+    if (cell.variance == "fixed_small") settings["eta"] = 1;
+    if (cell.variance == "fixed_large") settings["sigma_hat"] = true;
+  }
+  settings["clip_denoised"] = cell.clipping == "clipped";
+  const Config config(ConfigSource::parse_text(Json{{"sampler", settings}}.dump(), "sweep"));
+  std::unique_ptr<Sampler> sampler = read_sampler(config);
+  config.finish();
+  return sampler;
+}
+
+// Of all cells, in the order of their appearance, those that `keep` wants; the bound, which not all
+// cells have, comes first.
+template <class Keep>
+std::vector<std::string> metric_names(const std::vector<SweepCell>& cells, const Keep& keep) {
+  std::vector<std::string> names;
+  for (const SweepCell& cell : cells)
+    for (const auto& [name, value] : cell.metrics)
+      if (keep(name) && std::find(names.begin(), names.end(), name) == names.end())
+        names.push_back(name);
+  std::stable_partition(names.begin(), names.end(),
+                        [](const std::string& name) { return name.starts_with("nll"); });
+  return names;
+}
+
+// NaN where the cell has no such number.
+double metric_of(const SweepCell& cell, const std::string& name) {
+  for (const auto& [metric, value] : cell.metrics)
+    if (metric == name) return value;
+  return NAN;
+}
+
+class Sweep {
+ public:
+  explicit Sweep(const SweepRequest& request)
+      : request_(request), run_(std::in_place, request.run, request.checkpoint, request.overrides) {
+    const LoadedRun& run = *run_;
+    timesteps_ = run.model->process.timesteps();
+    outcome_.folder = request.out.empty() ? run.folder.file("sweep") : request.out;
+    outcome_.run = run.folder.path();
+    outcome_.dataset = run.dataset.name;
+    outcome_.step = run.info.step;
+    outcome_.seed = run.config->seed;
+    outcome_.samples = run.config->evaluation.samples;
+    outcome_.nll_images = std::min(run.config->evaluation.test_images, run.dataset.test.count);
+    outcome_.image_shape = run.model->image_shape;
+    outcome_.levels = run.dataset.levels;
+    DDPM_CHECK(outcome_.samples >= 2,
+               "sweep: evaluation.samples is {}; --samples N with N of 2 or more is needed",
+               outcome_.samples);
+    make_cells();
+  }
+
+  SweepOutcome execute() {
+    const InterruptGuard guard;
+    for (size_t i = 0; i < outcome_.cells.size(); ++i) {
+      SweepCell& cell = outcome_.cells[i];
+      use_weights(cell.weights);
+      const std::string path = path_of(cell);
+      if (std::filesystem::exists(path)) {
+        load(cell, path);
+        continue;
+      }
+      if (request_.announce)
+        request_.announce(fmt::format("{}/{} {}", i + 1, outcome_.cells.size(), cell.label()));
+      try {
+        measure(cell);
+      } catch (const Interrupted&) {
+        throw Interrupted(
+            fmt::format("stopped: {} of {} cells are kept; the same command goes on there", i,
+                        outcome_.cells.size()));
+      }
+      save(cell, path);
+    }
+    write_tables();
+    return std::move(outcome_);
+  }
+
+ private:
+  void make_cells() {
+    const LoadedRun& run = *run_;
+    std::vector<std::string> all_weights = {"raw"};
+    for (size_t i = 0; i < run.info.average_decay.size(); ++i)
+      all_weights.push_back(i == 0 ? "ema" : fmt::format("ema_{}", i));
+    std::vector<std::string> all_variances = {"fixed_small", "fixed_large"};
+    if (run.model->process.variance().learned()) all_variances.emplace_back("model");
+    const std::vector<std::string> samplers = {"ancestral", "ddim"};
+    const std::vector<std::string> clippings = {"clipped", "unclipped"};
+
+    const auto weights =
+        chosen("weights", request_.weights, all_weights, {run.config->sampling.weights});
+    const auto variances = chosen("variance", request_.variances, all_variances, all_variances);
+    std::vector<int64_t> steps = request_.steps;
+    if (steps.empty()) steps = {std::min(kFewSteps, timesteps_), timesteps_};
+    std::sort(steps.begin(), steps.end());
+    steps.erase(std::unique(steps.begin(), steps.end()), steps.end());
+    for (const int64_t s : steps)
+      DDPM_CHECK(s >= 2 && s <= timesteps_, "--steps: {} of a process that has {} (2 or more)", s,
+                 timesteps_);
+    for (const std::string& w : weights)
+      for (const std::string& sampler : chosen("sampler", request_.samplers, samplers, samplers))
+        for (const int64_t s : steps)
+          for (const std::string& variance :
+               sampler == "ddim" ? std::vector<std::string>{"none"} : variances)
+            for (const std::string& clip : chosen("clip", request_.clippings, clippings, clippings))
+              add({w, sampler, s, variance, clip});
+    DDPM_CHECK(!outcome_.cells.empty(), "sweep: none of these combinations exists: {}",
+               fmt::join(outcome_.left_out, "; "));
+  }
+
+  void add(SweepCell cell) {
+    if (cell.variance == "model" && cell.steps < timesteps_) {
+      outcome_.left_out.push_back(cell.label() +
+                                  ": the network knows the variance of single steps only");
+    } else {
+      outcome_.cells.push_back(std::move(cell));
+    }
+  }
+
+  void use_weights(const std::string& weights) {
+    if (weights == loaded_) return;
+    std::vector<std::string> overrides = request_.overrides;
+    overrides.push_back("sampling.weights=" + weights);
+    if (run_->config->sampling.weights != weights)
+      run_.emplace(request_.run, request_.checkpoint, overrides);
+    loaded_ = weights;
+    identity_ = identity_json(*run_);
+    if (!extractor_) extractor_ = extractor_of(*run_);
+  }
+
+  // Of everything that the cell depends on.
+  std::string path_of(const SweepCell& cell) const {
+    const EvaluationOptions& options = run_->config->evaluation;
+    const Json all = {{"format", kFormat},
+                      {"run", identity_},
+                      {"cell", cell.label()},
+                      {"samples", options.samples},
+                      {"nll_images", outcome_.nll_images},
+                      {"timesteps_per_image", options.timesteps_per_image},
+                      {"extractor", extractor_ ? extractor_->weights_sha256() : ""}};
+    return fmt::format("{}/cells/{}.h5", outcome_.folder, sha256_hex(all.dump()).substr(0, 16));
+  }
+
+  void measure(SweepCell& cell) {
+    const LoadedRun& run = *run_;
+    const int64_t size = outcome_.image_shape.numel();
+    if (cell.sampler == "ancestral" && cell.steps == timesteps_ && outcome_.nll_images > 0) {
+      const LikelihoodReport report = measure_likelihood(run, "test", request_.progress).report;
+      const Estimate total = report.bound(cell.variance, cell.clipping == "clipped").total;
+      cell.metrics = {{"nll_test", total.mean()}, {"nll_test_se", total.standard_error()}};
+    }
+    const std::vector<float> samples =
+        draw_samples(*run.model, *sampler_of(cell, timesteps_), run.config->seed, 0,
+                     outcome_.samples, run.config->sampling.batch_size, request_.progress);
+    cell.shown = {samples.begin(), samples.begin() + std::min(kShown, outcome_.samples) * size};
+    const SampleRange range = sample_range(samples, value_bound(run.dataset));
+    const auto append = [&](const MetricValues& values) {
+      cell.metrics.insert(cell.metrics.end(), values.begin(), values.end());
+    };
+    cell.status = range.diverged() ? "diverged" : "completed";
+    if (extractor_ && !range.diverged()) {
+      if (!distances_) distances_.emplace(*extractor_, run.dataset);
+      append(metric_values(distances_->measure(samples)));
+    }
+    append(metric_values(range));
+  }
+
+  void save(const SweepCell& cell, const std::string& path) const {
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+    Json metrics = Json::object();
+    for (const auto& [name, value] : cell.metrics) metrics[name] = finite_or_null(value);
+    const Shape& image = outcome_.image_shape;
+    Hdf5Writer file(path);
+    file.array<float>(
+        "/shown",
+        {static_cast<int64_t>(cell.shown.size()) / image.numel(), image[0], image[1], image[2]},
+        cell.shown);
+    file.set_string("/", "format", kFormat);
+    file.set_string("/", "cell", cell.label());
+    file.set_string("/", "status", cell.status);
+    file.set_string("/", "metrics", metrics.dump());
+    file.commit();
+  }
+
+  void load(SweepCell& cell, const std::string& path) const {
+    const Hdf5Reader file(path);
+    DDPM_CHECK(file.has_attribute("/", "format") && file.string("/", "format") == kFormat &&
+                   file.string("/", "cell") == cell.label(),
+               "{}: not the cell that its name says; remove it to measure the cell anew", path);
+    cell.status = file.string("/", "status");
+    const Json metrics = Json::parse(file.string("/", "metrics"));
+    for (const auto& [name, value] : metrics.items())
+      cell.metrics.emplace_back(name, value.is_null() ? NAN : value.get<double>());
+    cell.shown = file.read<float>("/shown", file.info("/shown").shape);
+  }
+
+  void write_tables() const {
+    const Json json = to_json(outcome_);
+    write_file_atomically(outcome_.folder + "/sweep.json", json.dump(2) + "\n");
+    const std::vector<std::string> names =
+        metric_names(outcome_.cells, [](const std::string&) { return true; });
+    std::string csv =
+        fmt::format("weights,sampler,steps,variance,clipping,status,{}\n", fmt::join(names, ","));
+    for (const SweepCell& cell : outcome_.cells) {
+      csv += fmt::format("{},{},{},{},{},{}", cell.weights, cell.sampler, cell.steps, cell.variance,
+                         cell.clipping, cell.status);
+      for (const std::string& name : names) {
+        const double value = metric_of(cell, name);
+        csv += std::isfinite(value) ? fmt::format(",{:.9g}", value) : ",";
+      }
+      csv += "\n";
+    }
+    write_file_atomically(outcome_.folder + "/sweep.csv", csv);
+  }
+
+  SweepRequest request_;
+  std::optional<LoadedRun> run_;
+  int64_t timesteps_ = 0;
+  SweepOutcome outcome_;
+  std::string loaded_;  // the weights that run_ shows, once they are in use
+  Json identity_;
+  std::unique_ptr<FeatureExtractor> extractor_;
+  std::optional<FeatureDistances> distances_;
+};
+
+}  // namespace
+
+std::string SweepCell::label() const {
+  return fmt::format("{}, {}, {} steps, variance {}, {}", weights, sampler, steps, variance,
+                     clipping);
+}
+
+SweepOutcome sweep(const SweepRequest& request) { return Sweep(request).execute(); }
+
+Json to_json(const SweepOutcome& outcome) {
+  Json cells = Json::array();
+  for (const SweepCell& cell : outcome.cells) {
+    Json metrics = Json::object();
+    for (const auto& [name, value] : cell.metrics) metrics[name] = finite_or_null(value);
+    cells.push_back({{"weights", cell.weights},
+                     {"sampler", cell.sampler},
+                     {"steps", cell.steps},
+                     {"variance", cell.variance},
+                     {"clipping", cell.clipping},
+                     {"status", cell.status},
+                     {"metrics", metrics}});
+  }
+  return {
+      {"schema", "ddpm.sweep/1"}, {"dataset", outcome.dataset},  {"step", outcome.step},
+      {"seed", outcome.seed},     {"samples", outcome.samples},  {"nll_images", outcome.nll_images},
+      {"cells", cells},           {"left_out", outcome.left_out}};
+}
+
+std::string sweep_table(const SweepOutcome& outcome) {
+  // The parts of a distance over subsets and the moments of the values are for the files.
+  const auto shown = [](const std::string& name) {
+    return name == "nll_test" || name.starts_with("fd_") || name == "sample_min" ||
+           name == "sample_max" || name == "sample_outside" ||
+           (name.starts_with("kd_") && !name.starts_with("kd_std_"));
+  };
+  const std::vector<std::string> names = metric_names(outcome.cells, shown);
+  std::vector<std::vector<std::string>> rows = {
+      {"weights", "sampler", "steps", "variance", "x_0", "status"}};
+  rows[0].insert(rows[0].end(), names.begin(), names.end());
+  for (const SweepCell& cell : outcome.cells) {
+    rows.push_back({cell.weights, cell.sampler, std::to_string(cell.steps), cell.variance,
+                    cell.clipping, cell.status});
+    for (const std::string& name : names) {
+      const double value = metric_of(cell, name);
+      rows.back().push_back(std::isfinite(value) ? fmt::format("{:.4g}", value) : "-");
+    }
+  }
+  std::vector<size_t> widths(rows[0].size());
+  for (const auto& row : rows)
+    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i)
+      line += i < 6 && i != 2 ? fmt::format("{:<{}}  ", row[i], widths[i])
+                              : fmt::format("{:>{}}  ", row[i], widths[i]);
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+  }
+  text += fmt::format("\n{} samples a cell, the same x_T in all", outcome.samples);
+  if (outcome.nll_images > 0)
+    text += fmt::format("; nll_test: bound of {} held-out images, all T steps", outcome.nll_images);
+  text += ".\n";
+  for (const std::string& line : outcome.left_out) text += "left out: " + line + ".\n";
+  return text;
+}
+
+}  // namespace ddpm

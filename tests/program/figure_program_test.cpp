@@ -1,0 +1,272 @@
+// `ddpm figure` end to end on a small run: every figure, repeated and with other thread counts;
+// what the pictures must show; wrong input.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "framework/io/hdf5_file.h"
+#include "tests/program/trained_run.h"
+
+namespace ddpm::testing {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+constexpr int64_t kSize = 64;  // pixels of a digit
+
+// The images of a figure, (rows, columns, 8, 8).
+struct Grid {
+  explicit Grid(const std::string& path) {
+    const Hdf5Reader file(path);
+    rows = file.integer("/images", "rows");
+    columns = file.integer("/images", "columns");
+    values = file.read<float>("/images", {rows * columns, 8, 8, 1});
+  }
+  std::vector<float> at(int64_t row, int64_t column) const {
+    const auto begin = values.begin() + (row * columns + column) * kSize;
+    return {begin, begin + kSize};
+  }
+  int64_t rows, columns;
+  std::vector<float> values;
+};
+
+double distance(const std::vector<float>& a, const std::vector<float>& b) {
+  double squares = 0;
+  for (size_t i = 0; i < a.size(); ++i) squares += std::pow(static_cast<double>(a[i]) - b[i], 2);
+  return std::sqrt(squares / static_cast<double>(a.size()));
+}
+
+std::vector<std::vector<std::string>> read_csv(const std::string& path) {
+  std::vector<std::vector<std::string>> rows;
+  std::istringstream lines(read_file(path));
+  for (std::string line; std::getline(lines, line);) {
+    rows.emplace_back();
+    std::istringstream cells(line);
+    for (std::string cell; std::getline(cells, cell, ',');) rows.back().push_back(cell);
+  }
+  return rows;
+}
+
+class FigureProgram : public TrainedRun {
+ protected:
+  // Draws and returns the path of the figure without its extension.
+  std::string draw(const std::string& name, const std::string& out,
+                   const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments = {"figure", name, out, "figure.images=6"};
+    for (const char* other : {"samples", "schedule", "shared_latents", "interpolation"})
+      if (name == other) arguments.pop_back();
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const Finished result = ddpm(arguments);
+    EXPECT_EQ(result.exit_code, 0) << name << ": " << result.err;
+    return out + "/figures/" + name;
+  }
+  void expect_refusal(const std::string& out, std::vector<std::string> arguments,
+                      const std::string& message) const {
+    arguments.insert(arguments.begin(), "figure");
+    const Finished result = ddpm(arguments);
+    EXPECT_EQ(result.exit_code, 2) << message;
+    EXPECT_THAT(result.err, HasSubstr(message));
+    EXPECT_EQ(result.out, "");
+    EXPECT_FALSE(fs::exists(out + "/figures")) << message;
+  }
+};
+
+TEST_F(FigureProgram, EveryFigureHasTheSameBytesTwiceAndForAnyThreadCount) {
+  const auto listed = nlohmann::json::parse(run({"list", "figures", "--json"}).out)["figures"];
+  ASSERT_GE(listed.size(), 11u);
+  std::map<std::string, std::string> first;
+  // The same folder name, since figures show it.
+  for (const char* threads : {"1", "1", "3"}) {
+    const std::string out = copy("run");
+    for (const auto& figure : listed) draw(figure["name"], out, {"--threads", threads});
+    std::map<std::string, std::string> files;
+    for (const auto& entry : fs::directory_iterator(out + "/figures"))
+      files[entry.path().filename()] = read_file(entry.path());
+    for (const auto& figure : listed) {
+      const std::string svg = files[figure["name"].get<std::string>() + ".svg"];
+      EXPECT_TRUE(svg.starts_with("<svg ") && svg.ends_with("</svg>\n")) << figure["name"];
+      EXPECT_EQ(svg.find("=\"nan"), std::string::npos) << figure["name"];
+      EXPECT_THAT(svg, HasSubstr("Run run: data digits, step 20")) << figure["name"];
+    }
+    if (first.empty()) first = files;
+    ASSERT_EQ(files.size(), first.size());
+    for (const auto& [name, bytes] : files)
+      EXPECT_EQ(bytes, first[name]) << name << " with " << threads << " threads";
+    fs::remove_all(out);
+  }
+}
+
+TEST_F(FigureProgram, GenerationEndsWithTheSamples) {
+  const std::string out = copy("run");
+  const Grid samples(draw("samples", out, {"figure.rows=1", "figure.columns=6"}) + ".h5");
+  const Grid estimates(draw("progressive_generation", out) + ".h5");
+  const Grid averages(draw("ema_comparison", out) + ".h5");
+  ASSERT_EQ(averages.rows, 3) << "raw and two averages";
+  for (int64_t i = 0; i < 6; ++i) {
+    // x_0 at the last step is the sample up to the rounding of the posterior mean.
+    EXPECT_LT(distance(estimates.at(i, estimates.columns - 1), samples.at(0, i)), 1e-5);
+    EXPECT_GT(distance(estimates.at(i, 0), samples.at(0, i)), 0.1);
+    EXPECT_EQ(averages.at(1, i), samples.at(0, i)) << "decay 0.9 is the run's default";
+    EXPECT_NE(averages.at(0, i), averages.at(2, i));
+  }
+}
+
+TEST_F(FigureProgram, InterpolationMixesWhereItSays) {
+  const std::string out = copy("run");
+  const std::vector<std::string> settings = {"figure.pairs=1", "figure.lambdas=5",
+                                             "figure.depths=[0,5,40]"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.end(), settings.begin(), settings.end());
+    return Grid(draw("interpolation", out, more) + ".h5");
+  };
+  const Grid grid = with({});
+  ASSERT_EQ(grid.columns, 7);
+  for (int64_t row = 0; row < 3; ++row) {
+    EXPECT_EQ(grid.at(row, 0), grid.at(0, 0));
+    EXPECT_EQ(grid.at(row, 6), grid.at(0, 6));
+  }
+  EXPECT_EQ(grid.at(0, 1), grid.at(0, 0)) << "lambda = 0 of pixels";
+  EXPECT_EQ(grid.at(0, 5), grid.at(0, 6)) << "lambda = 1";
+  std::vector<float> middle = grid.at(0, 0);
+  for (size_t i = 0; i < middle.size(); ++i) middle[i] = (middle[i] + grid.at(0, 6)[i]) / 2;
+  EXPECT_LT(distance(grid.at(0, 3), middle), 1e-6);
+  EXPECT_LT(distance(grid.at(1, 1), grid.at(0, 0)), distance(grid.at(2, 1), grid.at(0, 0)))
+      << "five steps keep more of the image than forty";
+
+  const Grid shared = with({"figure.shared_reverse_noise=true"});
+  // Between neighbours in lambda; the first lambda of a pair has the same noise in both figures.
+  EXPECT_EQ(shared.at(2, 1), grid.at(2, 1));
+  EXPECT_LT(distance(shared.at(2, 2), shared.at(2, 1)), distance(grid.at(2, 2), grid.at(2, 1)));
+  const Grid endpoints = with({"figure.endpoint_noise=shared"});
+  EXPECT_EQ(endpoints.at(2, 1), grid.at(2, 1)) << "the first endpoint is as it was";
+  EXPECT_NE(endpoints.at(2, 5), grid.at(2, 5));
+}
+
+TEST_F(FigureProgram, LatentsShareMoreTheLaterTheyAre) {
+  const std::string out = copy("run");
+  const Grid grid(draw("shared_latents", out,
+                       {"figure.latents=1", "figure.samples=6", "figure.depths=[40,3]"}) +
+                  ".h5");
+  ASSERT_EQ(grid.rows, 2);
+  const auto spread = [&](int64_t row) {
+    double sum = 0;
+    for (int64_t a = 1; a <= 6; ++a)
+      for (int64_t b = 1; b < a; ++b) sum += distance(grid.at(row, a), grid.at(row, b));
+    return sum;
+  };
+  EXPECT_GT(spread(1), 0) << "samples have their own noise";
+  EXPECT_LT(spread(1), 0.5 * spread(0));
+}
+
+TEST_F(FigureProgram, CodingEndsWithTheImageAndNeverTakesBitsBack) {
+  const std::string out = copy("run");
+  const auto rows = read_csv(draw("progressive_coding", out) + ".csv");
+  ASSERT_EQ(rows.size(), 1 + 6 * 41u);
+  std::map<std::string, double> spent;
+  for (size_t i = 1; i < rows.size(); ++i) {
+    const double bits = std::stod(rows[i][2]);
+    EXPECT_GE(bits, spent[rows[i][0]]) << "divergences are not negative";
+    spent[rows[i][0]] = bits;
+    if (rows[i][1] == "0") {
+      EXPECT_EQ(rows[i][3], "0") << "lossless";
+    } else {
+      EXPECT_GT(std::stod(rows[i][3]), 0);
+    }
+  }
+}
+
+TEST_F(FigureProgram, NeighboursAreAsFarAsTheTableSays) {
+  const std::string out = copy("run");
+  const std::string path = draw("nearest_neighbours", out, {"figure.neighbours=3"});
+  const Grid grid(path + ".h5");
+  ASSERT_EQ(grid.columns, 7);
+  const auto rows = read_csv(path + ".csv");
+  ASSERT_EQ(rows.size(), 1 + 6 * 2 * 3u);
+  double before = 0;
+  for (size_t i = 1; i < rows.size(); ++i) {
+    const double d = std::stod(rows[i][4]);
+    const int64_t rank = std::stoll(rows[i][2]), row = std::stoll(rows[i][0]);
+    EXPECT_GE(d, rank == 1 ? 0 : before);
+    before = d;
+    if (rows[i][1] != "pixels") continue;
+    EXPECT_NEAR(distance(grid.at(row, 0), grid.at(row, rank)), d, 1e-7);
+    // No neighbour in features is closer in pixels than the closest in pixels.
+    if (rank == 1) {
+      for (int64_t k = 4; k < 7; ++k)
+        EXPECT_GE(distance(grid.at(row, 0), grid.at(row, k)), d - 1e-7);
+    }
+  }
+}
+
+TEST_F(FigureProgram, TheBoundInFiguresIsThatOfEval) {
+  const std::string out = copy("run");
+  const auto curve = read_csv(draw("rate_distortion", out) + ".csv");
+  const auto loss = read_csv(draw("loss_by_timestep", out) + ".csv");
+  ASSERT_EQ(ddpm({"eval", out, "--metrics", "nll", "evaluation.test_images=6"}).exit_code, 0);
+  const auto test = nlohmann::json::parse(read_file(out + "/likelihood.json"))["split"]["test"];
+  for (const auto& bound : test["bounds"]) {
+    const std::string variance = bound["variance"];
+    double last_rate = 0, last_rmse = 0, terms = 0;
+    for (const auto& row : curve)
+      if (row[0] == "test" && row[1] == variance) {
+        last_rate = std::stod(row[3]);
+        last_rmse = std::stod(row[4]);
+      }
+    for (const auto& row : loss)
+      if (row[0] == "test" && row[2] == "bound_" + variance) terms += std::stod(row[3]);
+    // Nine digits are written, forty terms are summed.
+    EXPECT_NEAR(last_rate, bound["rate"], 1e-6);
+    EXPECT_NEAR(last_rmse, test["rmse"][0], 1e-6);
+    EXPECT_NEAR(terms + test["prior"].get<double>(), bound["total"], 1e-6);
+  }
+  EXPECT_EQ(read_file(out + "/figures/rate_distortion.svg").find("Ho et al."), std::string::npos)
+      << "the paper's numbers belong to CIFAR-10";
+}
+
+TEST_F(FigureProgram, WrongInput) {
+  const std::string out = copy("run");
+  expect_refusal(out, {"smaples", out}, "unknown figure 'smaples'; known: samples, progressive_");
+  expect_refusal(out, {"smaples", out}, "Did you mean 'samples'?");
+  expect_refusal(out, {"samples"}, "RUN is missing");
+  expect_refusal(out, {"samples", folder_ / "none"}, "not a run folder");
+  expect_refusal(out, {"interpolation", out, "figure.pair=2"}, "unknown key 'figure.pair'");
+  expect_refusal(out, {"interpolation", out, "figure.pairs=0"}, "figure.pairs");
+  expect_refusal(out, {"interpolation", out, "figure.depths=[41]"},
+                 "figure.depths: 41 diffusion steps of a process that has 40");
+  expect_refusal(out, {"samples", out, "model.base_channels=16"}, "can be changed");
+  expect_refusal(out, {"samples", out, "sampling.weights=ema_2"}, "sampling.weights");
+  expect_refusal(
+      out, {"nearest_neighbours", out, "figure.neighbours=64", "evaluation.extractor=none.h5"},
+      "none.h5");
+  const std::string elsewhere = folder_ / "elsewhere";
+  ASSERT_EQ(ddpm({"figure", "schedule", out, "--out", elsewhere}).exit_code, 0);
+  EXPECT_TRUE(fs::exists(elsewhere + "/schedule.svg"));
+  EXPECT_FALSE(fs::exists(out + "/figures"));
+}
+
+TEST_F(FigureProgram, PointsHaveNoPictures) {
+  write_file(folder_ / "points.json", R"({"data": {"name": "gaussian_mixture"}, "model": "mlp",
+      "diffusion": {"timesteps": 10}, "training": {"steps": 2, "batch_size": 8}})");
+  const std::string out = folder_ / "points";
+  ASSERT_EQ(ddpm({"train", "-c", folder_ / "points.json", "--out", out}).exit_code, 0);
+  expect_refusal(out, {"samples", out}, "have no pictures");
+  draw("rate_distortion", out);
+  EXPECT_THAT(read_file(out + "/figures/rate_distortion.svg"), HasSubstr(">RMSE<"));
+}
+
+// Another sampler's settings are unknown to the one that the run recorded.
+TEST_F(FigureProgram, TheSamplerCanBeAnother) {
+  const std::string out = copy("run");
+  const std::string path = draw(
+      "samples", out, {"figure.rows=1", "sampling.sampler.name=ddim", "sampling.sampler.steps=5"});
+  EXPECT_THAT(read_file(path + ".svg"), HasSubstr("sampler ddim (5"));
+}
+
+}  // namespace
+}  // namespace ddpm::testing

@@ -1,0 +1,124 @@
+// `ddpm eval --metrics nll` end to end: killed and gone on with, other thread counts and batches,
+// wrong input.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "framework/io/hdf5_file.h"
+#include "tests/program/trained_run.h"
+
+namespace ddpm::testing {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+std::vector<std::string> eval(const std::string& out) {
+  return {"eval", out, "--metrics", "nll", "--progress", "none"};
+}
+
+class LikelihoodProgram : public TrainedRun {};
+
+TEST_F(LikelihoodProgram, ABoundThatWasKilledEndsWithTheSameBytes) {
+  const std::string whole = copy("whole"), killed = copy("killed");
+  ASSERT_EQ(run(eval(whole)).exit_code, 0);
+  std::mt19937 random(11);
+  int kills = 0;
+  for (int attempt = 0; attempt < 200; ++attempt) {
+    Program program(eval(killed));
+    // Longer and longer, so that every pass through the loop gets somewhere in the end.
+    usleep(std::uniform_int_distribution<useconds_t>(5'000, 60'000)(random) + 500 * attempt);
+    program.signal(SIGKILL);
+    const Finished result = program.wait();
+    if (result.exit_code == 0) break;
+    ASSERT_EQ(result.exit_code, 128 + SIGKILL) << result.err;
+    ++kills;
+  }
+  EXPECT_GE(kills, 3);
+  EXPECT_EQ(read_file(killed + "/likelihood.json"), read_file(whole + "/likelihood.json"));
+}
+
+TEST_F(LikelihoodProgram, CtrlCKeepsTheBatchesThatAreDone) {
+  const std::string out = copy("stopped");
+  std::vector<std::string> many = eval(out);
+  many.insert(many.end(), {"evaluation.test_images=297", "evaluation.train_images=0"});
+  Program program(many);
+  while (!fs::exists(out + "/likelihood")) usleep(1'000);
+  program.signal(SIGINT);
+  const Finished stopped = program.wait();
+  EXPECT_EQ(stopped.exit_code, 130) << stopped.err;
+  EXPECT_THAT(stopped.err,
+              HasSubstr("of 297 test images is saved; the same command goes on there"));
+  EXPECT_FALSE(fs::exists(out + "/likelihood.json"));
+  ASSERT_EQ(std::distance(fs::directory_iterator(out + "/likelihood"), {}), 1);
+  const Hdf5Reader saved(fs::directory_iterator(out + "/likelihood")->path());
+  EXPECT_GE(saved.integer("/", "images"), 2);
+  EXPECT_LT(saved.integer("/", "images"), 297);
+}
+
+TEST_F(LikelihoodProgram, EveryPartOfTheBoundIsReported) {
+  const std::string out = copy("parts");
+  const Finished result = run(eval(out));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("bias: none: every term of every image is evaluated."));
+  const auto test = nlohmann::json::parse(read_file(out + "/likelihood.json"))["split"]["test"];
+  EXPECT_EQ(test["images"], 12);
+  for (const auto& side : {test, test["unclipped"]}) {
+    ASSERT_EQ(side["bounds"].size(), 2u);
+    EXPECT_EQ(side["rmse"].size(), 40u);
+    for (const auto& bound : side["bounds"]) {
+      double rate = test["prior"];
+      for (int t = 1; t < 40; ++t) rate += bound["terms"][t].get<double>();
+      // Means are running ones: they agree to rounding, not to the bit.
+      EXPECT_NEAR(bound["rate"], rate, 1e-10);
+      EXPECT_NEAR(bound["total"].get<double>(), rate + bound["terms"][0].get<double>(), 1e-10);
+      EXPECT_GT(bound["total_se"], 0);
+      EXPECT_GT(bound["terms_se"][5], 0);
+    }
+  }
+  const auto metrics = nlohmann::json::parse(read_file(out + "/result.json"))["metrics"];
+  EXPECT_EQ(metrics["nll_test"], test["bounds"][1]["total"]) << "fixed_large is the model's";
+  EXPECT_EQ(metrics["nll_test_fixed_small_unclipped"], test["unclipped"]["bounds"][0]["total"]);
+  EXPECT_FALSE(metrics.contains("sample_min")) << "only nll was asked for";
+
+  const Finished few =
+      run({"eval", out, "--metrics", "nll", "--timesteps", "5", "--progress", "none"});
+  ASSERT_EQ(few.exit_code, 0) << few.err;
+  EXPECT_THAT(few.out, HasSubstr("bias: none for bounds, rates and terms: t = 0 is evaluated"));
+  EXPECT_THAT(few.out, HasSubstr("it includes the choice of timesteps"));
+  const auto subset = nlohmann::json::parse(read_file(out + "/likelihood.json"))["split"]["test"];
+  EXPECT_EQ(subset["estimator"]["strata"], nlohmann::json({0, 1, 3, 6, 16, 40}));
+}
+
+TEST_F(LikelihoodProgram, TheBoundDoesNotDependOnThreadsAndBatches) {
+  const std::string one = copy("one"), three = copy("three");
+  ASSERT_EQ(ddpm({"eval", one, "--metrics", "nll", "--threads", "1"}).exit_code, 0);
+  ASSERT_EQ(ddpm({"eval", three, "--metrics", "nll", "--threads", "3", "evaluation.batch_size=5"})
+                .exit_code,
+            0);
+  EXPECT_EQ(read_file(one + "/likelihood.json"), read_file(three + "/likelihood.json"));
+}
+
+TEST_F(LikelihoodProgram, WrongMetricsAreRefused) {
+  const std::string out = copy("refused");
+  const Finished unknown = ddpm({"eval", out, "--metrics", "nl"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_THAT(unknown.err,
+              HasSubstr("unknown metric 'nl'; known: nll, samples. Did you mean 'nll'?"));
+  const Finished nothing = ddpm(
+      {"eval", out, "--metrics", "nll", "evaluation.test_images=0", "evaluation.train_images=0"});
+  EXPECT_EQ(nothing.exit_code, 2);
+  EXPECT_THAT(nothing.err, HasSubstr("evaluation.test_images and evaluation.train_images are 0"));
+  const Finished many = ddpm({"eval", out, "--metrics", "nll", "--timesteps", "41"});
+  EXPECT_EQ(many.exit_code, 2);
+  EXPECT_THAT(many.err, HasSubstr("41 evaluations per image; 2 to 40 are possible"));
+  EXPECT_FALSE(fs::exists(out + "/likelihood.json"));
+}
+
+}  // namespace
+}  // namespace ddpm::testing

@@ -1,0 +1,151 @@
+// `ddpm sweep` end to end: the cells against what eval and sample say, stopped and gone on with,
+// wrong input.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <random>
+
+#include "framework/io/hdf5_file.h"
+#include "tests/program/trained_run.h"
+
+namespace ddpm::testing {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+using Json = nlohmann::json;
+
+class SweepProgram : public TrainedRun {
+ protected:
+  static std::vector<std::string> sweep(const std::string& out,
+                                        std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"sweep", out,          "--weights", "raw,ema", "--steps",
+                                          "5,40",  "--progress", "none",      "--json"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+};
+
+TEST_F(SweepProgram, CellsAreWhatEvalAndSampleSay) {
+  const std::string out = copy("run");
+  const Finished result = run(sweep(out));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json cells = Json::parse(result.out)["cells"];
+  // Two weights; ancestral: two steps, variances, clippings; ddim: two steps, clippings.
+  ASSERT_EQ(cells.size(), 2 * (8 + 4u));
+  EXPECT_EQ(Json::parse(read_file(out + "/sweep/sweep.json"))["cells"], cells);
+
+  ASSERT_EQ(ddpm({"eval", out}).exit_code, 0);
+  const Json metrics = Json::parse(read_file(out + "/result.json"))["metrics"];
+  size_t row = 0, bounds = 0, diverged = 0;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    const Json& cell = cells[i];
+    const bool full = cell["sampler"] == "ancestral" && cell["steps"] == 40;
+    EXPECT_EQ(cell["metrics"].contains("nll_test"), full);
+    // After 20 steps of training some unclipped cells leave the range: they have no distances.
+    EXPECT_EQ(cell["metrics"].contains("fd_digits1"), cell["status"] == "completed");
+    diverged += cell["status"] == "diverged";
+    if (!full || cell["weights"] != "ema") continue;
+    ++bounds;
+    const std::string name = "nll_test_" + cell["variance"].get<std::string>() +
+                             (cell["clipping"] == "clipped" ? "" : "_unclipped");
+    EXPECT_EQ(cell["metrics"]["nll_test"], metrics[name]) << name;
+    // The run's own sampler.
+    if (cell["variance"] == "fixed_large" && cell["clipping"] == "clipped") {
+      row = i;
+      for (const char* metric : {"fd_digits1", "kd_digits1", "sample_min", "sample_std"})
+        EXPECT_EQ(cell["metrics"][metric], metrics[metric]) << metric;
+    }
+  }
+  EXPECT_EQ(bounds, 4u);
+  EXPECT_GT(diverged, 0u);
+  EXPECT_LT(diverged, cells.size() / 2);
+
+  ASSERT_EQ(ddpm({"figure", "samples", out, "figure.rows=1", "figure.columns=8"}).exit_code, 0);
+  const Hdf5Reader samples(out + "/figures/samples.h5"), swept(out + "/sweep/sweep.h5");
+  std::vector<float> shown(8 * 64);
+  swept.read_rows("/images", static_cast<int64_t>(8 * row), {8, 8, 8, 1}, DType::kF32,
+                  shown.data());
+  EXPECT_EQ(shown, samples.read<float>("/images", {8, 8, 8, 1}));
+}
+
+TEST_F(SweepProgram, KilledItEndsWithTheSameTable) {
+  const std::string whole = copy("whole"), killed = copy("killed");
+  ASSERT_EQ(run(sweep(whole)).exit_code, 0);
+  std::mt19937 random(5);
+  int kills = 0;
+  for (int attempt = 0; attempt < 200; ++attempt) {
+    Program program(sweep(killed));
+    usleep(std::uniform_int_distribution<useconds_t>(20'000, 120'000)(random) + 1'000 * attempt);
+    program.signal(SIGKILL);
+    const Finished result = program.wait();
+    if (result.exit_code == 0) break;
+    ASSERT_EQ(result.exit_code, 128 + SIGKILL) << result.err;
+    ++kills;
+  }
+  EXPECT_GE(kills, 3);
+  for (const char* file : {"/sweep/sweep.json", "/sweep/sweep.csv", "/sweep/sweep.png"})
+    EXPECT_EQ(read_file(killed + file), read_file(whole + file)) << file;
+  // What is finished is not measured again.
+  const Finished again = run({"sweep", whole, "--weights", "raw,ema", "--steps", "5,40"});
+  EXPECT_EQ(again.exit_code, 0);
+  EXPECT_EQ(again.err, "") << "no cell was announced";
+  EXPECT_THAT(again.out, HasSubstr("8 samples a cell, the same x_T in all"));
+}
+
+TEST_F(SweepProgram, CtrlCSaysWhatIsKept) {
+  const std::string out = copy("run");
+  Program program(sweep(out, {"--samples", "256"}));
+  while (!fs::exists(out + "/sweep/cells")) usleep(1'000);
+  program.signal(SIGINT);
+  const Finished stopped = program.wait();
+  EXPECT_EQ(stopped.exit_code, 130);
+  EXPECT_THAT(stopped.err, HasSubstr("of 24 cells are kept; the same command goes on there"));
+  EXPECT_FALSE(fs::exists(out + "/sweep/sweep.json"));
+}
+
+TEST_F(SweepProgram, ALearnedVarianceBelongsToSingleSteps) {
+  write_file(folder_ / "learned.json", R"({
+    "model": {"name": "unet", "base_channels": 8, "channel_multipliers": [1, 2],
+              "blocks_per_level": 1, "attention_resolutions": [4]},
+    "diffusion": {"timesteps": 20, "variance": "learned_range", "loss": "hybrid"},
+    "training": {"steps": 2, "batch_size": 8},
+    "evaluation": {"test_images": 2, "train_images": 0, "samples": 2}})");
+  const std::string out = folder_ / "learned";
+  ASSERT_EQ(ddpm({"train", "-c", folder_ / "learned.json", "--out", out}).exit_code, 0);
+  const Finished result = ddpm({"sweep", out, "--variance", "model", "--steps", "5,20", "--sampler",
+                                "ancestral", "--clip", "clipped", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json json = Json::parse(result.out);
+  ASSERT_EQ(json["cells"].size(), 1u);
+  EXPECT_EQ(json["cells"][0]["steps"], 20);
+  ASSERT_EQ(json["left_out"].size(), 1u);
+  EXPECT_THAT(json["left_out"][0].get<std::string>(), HasSubstr("5 steps, variance model"));
+}
+
+TEST_F(SweepProgram, WrongInput) {
+  const std::string out = copy("run");
+  const auto expect_refusal = [&](std::vector<std::string> more, const std::string& message) {
+    more.insert(more.begin(), {"sweep", out});
+    const Finished result = ddpm(more);
+    EXPECT_EQ(result.exit_code, 2) << message;
+    EXPECT_THAT(result.err, HasSubstr(message));
+    EXPECT_FALSE(fs::exists(out + "/sweep")) << message;
+  };
+  expect_refusal({"--sampler", "ancestrl"},
+                 "--sampler: unknown name 'ancestrl'; known for this run: "
+                 "ancestral, ddim. Did you mean 'ancestral'?");
+  expect_refusal({"--weights", "ema_2"}, "known for this run: raw, ema, ema_1");
+  expect_refusal({"--variance", "model"}, "known for this run: fixed_small, fixed_large.");
+  expect_refusal({"--clip", "yes"}, "--clip: unknown name 'yes'");
+  expect_refusal({"--steps", "41"}, "--steps: 41 of a process that has 40");
+  expect_refusal({"--steps", "5,x"}, "--steps");
+  expect_refusal({"--samples", "0"}, "--samples N with N of 2 or more is needed");
+}
+
+}  // namespace
+}  // namespace ddpm::testing
