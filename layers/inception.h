@@ -35,6 +35,7 @@ struct InceptionFeatures {
 class Inception {
  public:
   static constexpr int64_t kSide = 299, kFeatures = 2048, kClasses = 1008;
+  static constexpr int64_t kSpatialFeatures = 17 * 17 * 7;
 
   // Registers its parameters under the names of the PyTorch ports, with '/' for '.'.
   explicit Inception(const Scope& scope);

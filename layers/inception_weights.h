@@ -2,24 +2,15 @@
 // (pytorch-fid, torch-fidelity), with kernels (out, in, rows, columns) and batch norms beside them.
 #pragma once
 
-#include <map>
-#include <string>
-#include <vector>
-
+#include "framework/io/named_tensors.h"
 #include "framework/train/parameters.h"
 
 namespace ddpm {
 
-struct NamedWeight {
-  std::vector<int64_t> shape;
-  std::vector<float> values;  // row-major
-};
-using NamedWeights = std::map<std::string, NamedWeight>;  // "Mixed_5b.branch1x1.conv.weight"
-
-// Fills the master buffer of an Inception's parameters; the batch norms become part of the
-// convolutions. Throws a UserError that names the tensor where one is missing, has another shape or
-// belongs to another network; `source` is what it calls the file.
-void fold_inception_weights(const NamedWeights& weights, const std::string& source,
-                            Parameters& parameters);
+// Fills the master buffer of an Inception's parameters from f32 tensors named as in
+// "Mixed_5b.branch1x1.conv.weight"; the batch norms become part of the convolutions. Throws a
+// UserError that names the file and the tensor where one is missing, has another shape or type, or
+// belongs to another network.
+void fold_inception_weights(const NamedTensors& weights, Parameters& parameters);
 
 }  // namespace ddpm

@@ -1,6 +1,6 @@
 // evaluate: what a trained run is worth. The variational bound of held-out and training images
 // under every reverse variance, samples with their range, and feature distances; written to the
-// run's result.json, likelihood.json and samples/.
+// run's result.json, likelihood.json, samples/ and features/.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>
@@ -34,7 +34,7 @@ nlohmann::ordered_json measure(const EvaluateRequest& request);
 
 struct SampleRequest {
   std::string run, checkpoint;
-  std::string out;                     // a .png grid, or a folder of single PNGs
+  std::string out;                     // a .png grid, an .npz, or a folder of single PNGs
   std::vector<std::string> overrides;  // of the same
   ProgressSink* progress = nullptr;
 };

@@ -14,7 +14,7 @@ framework/random/philox.h with seed 1, step 0, row 0 and the element's index in 
     NAME.bn.bias          0.1 s
     NAME.bn.running_mean  0.1 s
     NAME.bn.running_var   1 + 0.5 s
-    fc.weight             s * sqrt(12 / 2048)           (so that classes differ and the score is not 1)
+    fc.weight             s * sqrt(12 / 2048)
     images/SIDE/SET       floor(256 u), u8 (N, SIDE, SIDE, 3), low-passed as `images` says
 
 inception.h5:
@@ -24,7 +24,7 @@ inception.h5:
     metrics               attributes: what torch-fidelity's own functions make of the tf features of
                           the two sets, in double precision
     statistics            the same of features of full rank, drawn as x = s("statistics/SET"),
-                          300 x 48; the second set is 1.1 x + 0.05
+                          300 x 48; the second set is 1.1 x + 0.05, and 3 times it the logits
 """
 
 import argparse
@@ -202,7 +202,7 @@ def main():
                 file.create_dataset(f"features/{variant}/{layer}", data=values.astype(np.float32))
         for group, values in {
             "metrics": metrics_of(tf_fake["pool"], tf_real["pool"], tf_fake["logits"]),
-            "statistics": metrics_of(y, x),
+            "statistics": metrics_of(y, x, 3 * y),
         }.items():
             file.create_group(group).attrs.update({k: float(v) for k, v in values.items()})
             print(group, values)
