@@ -83,7 +83,7 @@ int run_eval(const EvalOptions& options, const OutputOptions& output) {
                  counts(infos.value(name, nlohmann::ordered_json::object())));
     for (const auto& [name, info] : infos.items())
       if (info.contains("missing"))
-        spdlog::warn("{} is missing: {}", name, info["missing"].get<std::string>());
+        fmt::print("{:<28} {:<24} {}\n", name, "-", info["missing"].get<std::string>());
   }
   return exit_code(status);
 }
