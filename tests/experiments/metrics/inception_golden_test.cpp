@@ -7,6 +7,8 @@
 
 #include "experiments/metrics/comparison.h"
 #include "experiments/metrics/inception_space.h"
+#include "framework/core/memory.h"
+#include "framework/cpu/conv2d_algorithms.h"
 #include "framework/io/hdf5_file.h"
 #include "framework/io/safetensors.h"
 #include "tests/framework/io/temp_folder.h"
@@ -33,21 +35,32 @@ class InceptionGolden : public testing::TempFolder {
     delete parameters_;
   }
 
-  // |ours - PyTorch's| <= 1e-4 of the root mean square: both are f32. Direct convolutions differ by
-  // 6e-6, in the order of sums; Winograd's by up to 9e-5 after up to 40 layers.
-  void expect_features(const std::string& path, const Tensor& actual) const {
+  // Largest difference to PyTorch's, of the root mean square.
+  static double distance_to(const std::string& path, const Tensor& actual) {
     const Hdf5Reader file(DDPM_TEST_DATA "/inception.h5");
     const Shape shape = file.info(path).shape;
-    ASSERT_EQ(actual.shape(), shape) << path;
-    const std::vector<float> expected = file.read<float>(path, shape),
-                             ours = actual.to_host<float>();
+    EXPECT_EQ(actual.shape(), shape) << path;
+    const std::vector<float> expected = file.read<float>(path, shape);
+    const std::vector<float> ours = actual.to_host<float>();
     double squares = 0, worst = 0;
     for (size_t i = 0; i < expected.size(); ++i) {
       squares += static_cast<double>(expected[i]) * expected[i];
       worst = std::max<double>(worst, std::abs(expected[i] - ours[i]));
     }
-    const double size = std::sqrt(squares / static_cast<double>(expected.size()));
-    EXPECT_LT(worst, 1e-4 * size) << path;
+    return worst / std::sqrt(squares / static_cast<double>(expected.size()));
+  }
+  static void expect_features_of_torch_fidelity(const Inception& network, Device device,
+                                                double tolerance) {
+    std::vector<uint8_t> images = testing::golden_images("real", 12, 32);
+    const std::vector<uint8_t> fake = testing::golden_images("fake", 12, 32);
+    images.insert(images.end(), fake.begin(), fake.end());
+    const Tensor resized = inception_input(pixels_of(images, 32), InceptionResize::kTf);
+    Tensor x = Tensor::empty(resized.shape(), DType::kF32, device);
+    x.copy_from_host(resized.raw());
+    const InceptionFeatures f = network(x);
+    EXPECT_LT(distance_to("/features/tf/pool", f.pool), tolerance);
+    EXPECT_LT(distance_to("/features/tf/logits", f.logits), tolerance);
+    EXPECT_LT(distance_to("/features/tf/spatial", f.spatial.slice(0, 2)), tolerance);
   }
 
   static Parameters* parameters_;
@@ -56,29 +69,38 @@ class InceptionGolden : public testing::TempFolder {
 Parameters* InceptionGolden::parameters_ = nullptr;
 Inception* InceptionGolden::network_ = nullptr;
 
+// Both sides are f32. Direct convolutions differ by 6e-6, in the order of their sums; Winograd's,
+// of up to 40 layers, by 9e-5.
 TEST_F(InceptionGolden, FeaturesAreThoseOfTorchFidelity) {
-  std::vector<uint8_t> images = testing::golden_images("real", 12, 32);
-  const std::vector<uint8_t> fake = testing::golden_images("fake", 12, 32);
-  images.insert(images.end(), fake.begin(), fake.end());
-  const InceptionFeatures f =
-      (*network_)(inception_input(pixels_of(images, 32), InceptionResize::kTf));
-  expect_features("/features/tf/pool", f.pool);
-  expect_features("/features/tf/logits", f.logits);
-  expect_features("/features/tf/spatial", f.spatial.slice(0, 2));
+  expect_features_of_torch_fidelity(*network_, Device::kCpu, 1e-4);
+  cpu::allow_winograd(false);
+  expect_features_of_torch_fidelity(*network_, Device::kCpu, 2e-5);
+  cpu::allow_winograd(true);
+}
+
+TEST_F(InceptionGolden, FeaturesOnTheGpuAreThoseOfTorchFidelity) {
+  if (!memory::is_available(Device::kCuda)) GTEST_SKIP() << "no CUDA device";
+  Parameters parameters;
+  const Inception network{Scope(parameters)};
+  parameters.allocate(DType::kF32, Device::kCuda, 0);
+  fold_inception_weights(testing::golden_inception_weights(), parameters);
+  expect_features_of_torch_fidelity(network, Device::kCuda, 2e-5);  // as direct convolutions
 }
 
 TEST_F(InceptionGolden, EveryResizingIsThatOfItsProgram) {
+  const auto expect_pool = [&](const std::string& path, const Tensor& pixels,
+                               const std::string& resize) {
+    const Tensor x = inception_input(pixels, parse_inception_resize(resize));
+    EXPECT_LT(distance_to(path, (*network_)(x).pool), 1e-4) << path;
+  };
   std::vector<uint8_t> images = testing::golden_images("real", 12, 32);
   images.resize(static_cast<size_t>(3 * 32 * 32 * 3));
   for (const std::string name : {"pytorch", "clean"})
-    expect_features(
-        "/features/" + name + "/pool",
-        (*network_)(inception_input(pixels_of(images, 32), parse_inception_resize(name))).pool);
+    expect_pool("/features/" + name + "/pool", pixels_of(images, 32), name);
   // Shrinking is another matter: Pillow's filter widens, TensorFlow's skips pixels.
   const Tensor large = pixels_of(testing::golden_images("large", 1, 400), 400);
   for (const std::string name : {"clean", "tf"})
-    expect_features("/features/" + name + "_400/pool",
-                    (*network_)(inception_input(large, parse_inception_resize(name))).pool);
+    expect_pool("/features/" + name + "_400/pool", large, name);
 }
 
 // The golden numbers are torch-fidelity's, in double precision.
