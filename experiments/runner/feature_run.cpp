@@ -178,7 +178,10 @@ class SamplePass {
     const auto missing = std::min(shown_values_ - std::ssize(shown_), std::ssize(samples));
     shown_.insert(shown_.end(), samples.begin(), samples.begin() + missing);
     const Split images = as_images(samples, run_.dataset);
-    for (size_t i = 0; i < spaces_.size(); ++i) passes_[i].add(spaces_[i].space->features(images));
+    // A value that is not finite is divergence: there will be nothing to compare.
+    if (range_.range().nonfinite == 0)
+      for (size_t i = 0; i < spaces_.size(); ++i)
+        passes_[i].add(spaces_[i].space->features(images));
     seen_ += images.count;
     if (seen_ < count()) saved_.save(false, [&](Hdf5Writer& file) { save(file); });
   }

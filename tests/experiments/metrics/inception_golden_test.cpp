@@ -73,9 +73,9 @@ Inception* InceptionGolden::network_ = nullptr;
 // of up to 40 layers, by 9e-5.
 TEST_F(InceptionGolden, FeaturesAreThoseOfTorchFidelity) {
   expect_features_of_torch_fidelity(*network_, Device::kCpu, 1e-4);
-  cpu::allow_winograd(false);
+  cpu::force_conv2d_algorithm("tap_gemm");
   expect_features_of_torch_fidelity(*network_, Device::kCpu, 2e-5);
-  cpu::allow_winograd(true);
+  cpu::force_conv2d_algorithm("");
 }
 
 TEST_F(InceptionGolden, FeaturesOnTheGpuAreThoseOfTorchFidelity) {
@@ -84,7 +84,7 @@ TEST_F(InceptionGolden, FeaturesOnTheGpuAreThoseOfTorchFidelity) {
   const Inception network{Scope(parameters)};
   parameters.allocate(DType::kF32, Device::kCuda, 0);
   fold_inception_weights(testing::golden_inception_weights(), parameters);
-  expect_features_of_torch_fidelity(network, Device::kCuda, 2e-5);  // as direct convolutions
+  expect_features_of_torch_fidelity(network, Device::kCuda, 2e-5);  // without TF32
 }
 
 TEST_F(InceptionGolden, EveryResizingIsThatOfItsProgram) {
