@@ -109,8 +109,7 @@ ImageMap resize_map(const std::string& what, const Shape& from, const Shape& to,
     case Resize::kNone:
       fail_user(
           "{}: {}x{} pixels are not {}x{}; \"resize\" can be pad, nearest, box, bilinear, bicubic "
-          "or "
-          "lanczos",
+          "or lanczos",
           what, from[0], from[1], to[0], to[1]);
     case Resize::kPad:
       DDPM_CHECK(to[0] >= from[0] && to[1] >= from[1],

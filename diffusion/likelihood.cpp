@@ -41,7 +41,7 @@ Likelihood::Likelihood(const GaussianDiffusion& process, Model model,
     if (process.variance().learned()) report_.bounds.push_back({"model", clip});
   }
   for (VariationalBound& bound : report_.bounds) bound.terms.resize(timesteps);
-  if (process.levels() == 0) report_.rmse_scale = 1;
+  report_.rmse_scale = rmse_scale_of(process.levels());
 }
 
 Likelihood::Batch::Batch(const Likelihood& likelihood, const Shape& shape)
@@ -127,6 +127,16 @@ const VariationalBound& LikelihoodReport::bound(const std::string& variance,
   for (const VariationalBound& b : bounds)
     if (b.variance == variance && b.clip_denoised == clip_denoised) return b;
   fail_user("likelihood: there is no bound under the variance '{}'", variance);
+}
+
+std::vector<std::pair<double, double>> rate_distortion(double prior,
+                                                       const std::vector<double>& terms,
+                                                       const std::vector<double>& rmse) {
+  DDPM_ASSERT(terms.size() == rmse.size(), "{} terms and {} errors", terms.size(), rmse.size());
+  std::vector<std::pair<double, double>> points;
+  double rate = prior;
+  for (size_t t = terms.size(); t-- > 0; rate += terms[t]) points.emplace_back(rate, rmse[t]);
+  return points;
 }
 
 template <class Visit>

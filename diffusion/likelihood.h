@@ -75,17 +75,27 @@ struct Reconstruction {
   std::vector<Estimate> squared_error = {};  // (T)
 };
 
+// RMSEs are in [0, 255] units for images, in those of the data for continuous ones (levels 0).
+inline double rmse_scale_of(int levels) { return levels > 0 ? 127.5 : 1; }
+
 struct LikelihoodReport {
   std::vector<VariationalBound> bounds;         // all variances clipped, then all not clipped
   std::vector<Reconstruction> reconstructions;  // clipped, not clipped
   Estimate prior;                               // L_T
-  double rmse_scale = 127.5;  // RMSEs are in [0, 255] units for images, else in those of the data
+  double rmse_scale = 1;
 
   const VariationalBound& bound(const std::string& variance, bool clip_denoised) const;
   double rmse(int t, bool clip_denoised = true) const {
     return rmse_scale * std::sqrt(reconstructions[clip_denoised ? 0 : 1].squared_error[t].mean());
   }
 };
+
+// Progressive coding (DDPM figure 5): (bits spent, RMSE of the x_0 estimate) after 1, .., T reverse
+// steps, from L_T, and L_t and the RMSE at every t. x_t is known once L_T and L_s for all s > t are
+// sent.
+std::vector<std::pair<double, double>> rate_distortion(double prior,
+                                                       const std::vector<double>& terms,
+                                                       const std::vector<double>& rmse);
 
 class Likelihood {
  public:

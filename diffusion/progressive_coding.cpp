@@ -17,10 +17,7 @@ void code_progressively(const GaussianDiffusion& process, const Model& model, co
                 noise);
     return noise;
   };
-  const auto timesteps = [&](int32_t t) {
-    const std::vector<int32_t> all(static_cast<size_t>(images), t);
-    return Tensor::from_host(all, {images}, x0.device());
-  };
+  const auto timesteps = [&](int32_t t) { return same_timestep(t, images, x0.device()); };
   std::vector<double> bits = read_values(process.prior_term(x0));
   const int32_t last = process.timesteps() - 1;
   Tensor x = process.q_sample(x0, timesteps(last), noise_at(last + 1));

@@ -7,6 +7,8 @@
 
 #include "experiments/cli/command.h"
 #include "experiments/cli/terminal.h"
+#include "experiments/runner/interrupt.h"
+#include "experiments/runner/train.h"
 #include "framework/config/suggest.h"
 #include "framework/core/check.h"
 
@@ -76,6 +78,13 @@ const Command* find_command(Arguments& arguments, bool asks_help) {
             did_you_mean(second, seconds));
 }
 
+// Not fmt::print, which throws when stderr is closed.
+void print_message(const char* level, Style style, const std::string& color,
+                   std::string_view message) {
+  const std::string prefix = styled(level, style, wants_color(color, stderr));
+  std::fputs(fmt::format("ddpm: {} {}\n", prefix, message).c_str(), stderr);
+}
+
 int run_command(Arguments arguments) {
   if (arguments.empty()) {
     std::fputs(overview(wants_color("auto", stderr)).c_str(), stderr);
@@ -101,13 +110,18 @@ int run_command(Arguments arguments) {
     fmt::print("{}", line.help(wants_color(line.output().color, stdout)));
     return kExitOk;
   }
-  return run();
+  try {
+    return run();
+  } catch (const Interrupted& stop) {
+    const OutputOptions& output = line.output();
+    if (output.verbosity() >= 0)
+      print_message("warning:", Style::kYellow, output.color, stop.what());
+    return exit_code(RunStatus::kInterrupted);
+  }
 }
 
-// Not fmt::print, which throws when stderr is closed.
 void print_error(std::string_view message) {
-  const std::string error = styled("error:", Style::kRed, wants_color("auto", stderr));
-  std::fputs(fmt::format("ddpm: {} {}\n", error, message).c_str(), stderr);
+  print_message("error:", Style::kRed, "auto", message);
 }
 
 }  // namespace

@@ -40,4 +40,12 @@ void print_json(const nlohmann::ordered_json& json) {
   fmt::print("{}\n", json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
+void print_files(const std::vector<std::string>& paths, const OutputOptions& output) {
+  if (output.json) {
+    print_json({{"files", paths}});
+  } else {
+    for (const std::string& path : paths) fmt::print("{}\n", path);
+  }
+}
+
 }  // namespace ddpm

@@ -47,5 +47,7 @@ class Session {
 void bind_progress(CommandLine& line, std::string& mode);
 
 void print_json(const nlohmann::ordered_json& json);
+// The result of a command that writes files.
+void print_files(const std::vector<std::string>& paths, const OutputOptions& output);
 
 }  // namespace ddpm

@@ -66,7 +66,6 @@ int run_eval(const EvalOptions& options, const OutputOptions& output) {
   const RunStatus status = evaluate(request);
   if (status == RunStatus::kDiverged)
     spdlog::error("'{}' diverged: its samples are no images", request.run);
-  if (status == RunStatus::kInterrupted) return exit_code(status);
   const auto result = RunFolder::open(request.run).read_json("result.json");
   if (output.json) {
     print_json(result);

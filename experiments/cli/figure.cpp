@@ -1,14 +1,7 @@
 // ddpm figure: the paper's figures of a trained run.
 #include "experiments/figures/figure.h"
 
-#include <fmt/format.h>
-#include <spdlog/spdlog.h>
-
-#include <nlohmann/json.hpp>
-
 #include "experiments/cli/command.h"
-#include "experiments/runner/interrupt.h"
-#include "experiments/runner/train.h"
 
 namespace ddpm {
 namespace {
@@ -22,18 +15,7 @@ int run_figure(const FigureOptions& options, const OutputOptions& output) {
   Session session(output, options.progress);
   FigureRequest request = options.request;
   request.progress = &session.progress;
-  std::vector<std::string> written;
-  try {
-    written = draw_figure(request);
-  } catch (const Interrupted& stop) {
-    spdlog::warn("{}", stop.what());
-    return exit_code(RunStatus::kInterrupted);
-  }
-  if (output.json) {
-    print_json({{"files", written}});
-  } else {
-    for (const std::string& path : written) fmt::print("{}\n", path);
-  }
+  print_files(draw_figure(request), output);
   return kExitOk;
 }
 

@@ -1,8 +1,4 @@
 // ddpm sample: images from a trained run.
-#include <fmt/format.h>
-
-#include <nlohmann/json.hpp>
-
 #include "experiments/cli/command.h"
 #include "experiments/runner/evaluate.h"
 
@@ -18,12 +14,7 @@ int run_sample(const SampleOptions& options, const OutputOptions& output) {
   Session session(output, options.progress);
   SampleRequest request = options.request;
   request.progress = &session.progress;
-  const std::vector<std::string> written = sample_run(request);
-  if (output.json) {
-    print_json({{"files", written}});
-  } else {
-    for (const std::string& path : written) fmt::print("{}\n", path);
-  }
+  print_files(sample_run(request), output);
   return kExitOk;
 }
 
@@ -39,8 +30,7 @@ const Command kSampleCommand = {
       "ddpm sample runs/cosine --out samples.npz --count 50000",
       "ddpm sample runs/cosine --out ddim.png sampling.sampler.name=ddim"},
      "PATH ending in .png: one grid; in .npz: all images as \"arr_0\", (N, H, W, C) bytes, for "
-     "other "
-     "programs' FID and Inception Score; any other PATH: a folder of single images"},
+     "other programs' FID and Inception Score; any other PATH: a folder of single images"},
     [](CommandLine& line) -> std::function<int()> {
       auto options = std::make_shared<SampleOptions>();
       line.positional("RUN", options->request.run, true, "a run folder");

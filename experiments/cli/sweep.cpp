@@ -10,8 +10,6 @@
 #include "experiments/cli/command.h"
 #include "experiments/cli/integer_list.h"
 #include "experiments/figures/figure.h"
-#include "experiments/runner/interrupt.h"
-#include "experiments/runner/train.h"
 
 namespace ddpm {
 namespace {
@@ -53,19 +51,14 @@ int run_sweep(const SweepOptions& options, const OutputOptions& output) {
   request.steps = parse_integer_list("--steps", options.steps);
   request.variances = split_names(options.variances);
   request.clippings = split_names(options.clippings);
-  try {
-    const SweepOutcome outcome = sweep(request);
-    draw_cells(outcome);
-    if (output.json) {
-      print_json(to_json(outcome));
-    } else {
-      fmt::print("{}", sweep_table(outcome));
-    }
-    return kExitOk;
-  } catch (const Interrupted& stop) {
-    spdlog::warn("{}", stop.what());
-    return exit_code(RunStatus::kInterrupted);
+  const SweepOutcome outcome = sweep(request);
+  draw_cells(outcome);
+  if (output.json) {
+    print_json(to_json(outcome));
+  } else {
+    fmt::print("{}", sweep_table(outcome));
   }
+  return kExitOk;
 }
 
 }  // namespace
@@ -75,8 +68,7 @@ const Command kSweepCommand = {
      "RUN [options] [a.b=v ...]",
      "Evaluates one checkpoint under every combination of weights, sampler, steps, variance and "
      "clipping, from the same x_T, and prints one table. Cells that are finished are kept: the "
-     "same "
-     "command goes on where it stopped.",
+     "same command goes on where it stopped.",
      {"ddpm sweep runs/digits",
       "ddpm sweep runs/digits --sampler ddim --steps 10,20,50,100 --weights raw,ema",
       "ddpm sweep runs/digits --variance fixed_small,fixed_large evaluation.samples=1000"},

@@ -1,7 +1,5 @@
 #include "experiments/figures/bound_pass.h"
 
-#include <nlohmann/json.hpp>
-
 namespace ddpm {
 
 std::vector<SplitBound> measure_bounds(const FigureContext& context, int64_t images) {
@@ -14,11 +12,6 @@ std::vector<SplitBound> measure_bounds(const FigureContext& context, int64_t ima
     if (measured.report.prior.count() > 0) bounds.push_back({split, std::move(measured.report)});
   }
   return bounds;
-}
-
-std::string own_variance(const LoadedRun& run) {
-  if (run.model->process.variance().learned()) return "model";
-  return run.folder.read_json("config.json")["diffusion"]["variance"]["name"];
 }
 
 }  // namespace ddpm

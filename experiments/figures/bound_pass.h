@@ -18,7 +18,4 @@ struct SplitBound {
 // the run and shared with `ddpm eval`.
 std::vector<SplitBound> measure_bounds(const FigureContext& context, int64_t images);
 
-// "model" where the variance is learned, else the configured one.
-std::string own_variance(const LoadedRun& run);
-
 }  // namespace ddpm

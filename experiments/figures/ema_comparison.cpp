@@ -18,8 +18,8 @@ class EmaComparisonFigure final : public Figure {
     DDPM_CHECK(!decays.empty(), "figure ema_comparison: {} holds no averages", run.checkpoint);
     PictureGrid grid = picture_grid(run, static_cast<int64_t>(decays.size()) + 1, images_);
     std::vector<std::pair<double, std::string>> rows = {{0, "raw"}};  // by decay
-    for (size_t i = 0; i < decays.size(); ++i)
-      rows.emplace_back(decays[i], i == 0 ? "ema" : fmt::format("ema_{}", i));
+    const std::vector<std::string> names = weight_names(decays.size());
+    for (size_t i = 0; i < decays.size(); ++i) rows.emplace_back(decays[i], names[i + 1]);
     std::sort(rows.begin(), rows.end());
     for (size_t r = 0; r < rows.size(); ++r) {
       const auto& [decay, weights] = rows[r];

@@ -1,7 +1,6 @@
 #include "experiments/figures/figure.h"
 
 #include <algorithm>
-#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -14,10 +13,8 @@ namespace ddpm {
 std::string source_of(const LoadedRun& run, bool with_weights) {
   const std::string& weights = run.config->sampling.weights;
   std::string named = with_weights ? ", weights " + weights : "";
-  if (with_weights && weights != "raw") {
-    const size_t index = weights == "ema" ? 0 : std::stoul(weights.substr(4));
-    named += fmt::format(" (decay {})", run.info.average_decay.at(index));
-  }
+  if (const int index = average_index(weights); with_weights && index >= 0)
+    named += fmt::format(" (decay {})", run.info.average_decay.at(static_cast<size_t>(index)));
   std::filesystem::path folder = std::filesystem::path(run.folder.path()).lexically_normal();
   if (!folder.has_filename()) folder = folder.parent_path();
   return fmt::format("Run {}: data {}, step {}{}, sampler {} ({} steps), seed {}.",
@@ -58,10 +55,8 @@ void FigureFiles::pictures(FigureText text, const PictureGrid& grid) {
   text.source = join(source_, text.source);
   write("svg", draw_pictures(text, grid));
   write_png(path("png"), grid_pixels(grid));
-  const Shape shape = {grid.rows * grid.columns, grid.image_shape[0], grid.image_shape[1],
-                       grid.image_shape[2]};
   Hdf5Writer file(path("h5"));
-  file.array<float>("/images", shape, grid.images);
+  file.array<float>("/images", grid.image_shape.batch_of(grid.rows * grid.columns), grid.images);
   file.set_string("/", "title", text.title);
   file.set_string("/", "source", text.source);
   file.set_integer("/images", "rows", grid.rows);
@@ -79,10 +74,6 @@ void FigureFiles::csv(const std::vector<std::string>& columns,
   std::string text = fmt::format("{}\n", fmt::join(columns, ","));
   for (const std::vector<std::string>& row : rows) text += fmt::format("{}\n", fmt::join(row, ","));
   write("csv", text);
-}
-
-std::string csv_number(double value) {
-  return std::isfinite(value) ? fmt::format("{:.9g}", value) : "";
 }
 
 PictureGrid picture_grid(const LoadedRun& run, int64_t rows, int64_t columns) {
@@ -112,11 +103,6 @@ Tensor example_images(const LoadedRun& run, int64_t count) {
   DDPM_CHECK(count <= split.count, "figure: {} images are needed, data '{}' have {} {} ones", count,
              run.dataset.name, split.count, held_out ? "held-out" : "training");
   return model_images(run, split, 0, count);
-}
-
-Shape batch_shape(const LoadedRun& run, int64_t count) {
-  const Shape& image = run.model->image_shape;
-  return {count, image[0], image[1], image[2]};
 }
 
 std::vector<std::string> figure_settings(const std::string& name) {

@@ -14,6 +14,7 @@
 #include "experiments/figures/pictures.h"
 #include "experiments/runner/loaded_run.h"
 #include "experiments/runner/progress_sink.h"
+#include "experiments/runner/result.h"
 #include "framework/config/registry.h"
 
 namespace ddpm {
@@ -42,9 +43,6 @@ class FigureFiles {
   std::vector<std::string> written_;
 };
 
-// Nine digits tell any two f32 apart; what is no number is empty.
-std::string csv_number(double value);
-
 // "Run a: data digits, step 3000, weights ema (decay 0.995), sampler ancestral, seed 0."
 std::string source_of(const LoadedRun& run, bool with_weights = true);
 
@@ -62,7 +60,6 @@ void place(PictureGrid& grid, int64_t row, int64_t column, const float* image);
 void place_column(PictureGrid& grid, int64_t column, const std::vector<float>& images);
 // The first held-out images, or training images where none are held out: (count, H, W, C).
 Tensor example_images(const LoadedRun& run, int64_t count);
-Shape batch_shape(const LoadedRun& run, int64_t count);  // (count, H, W, C)
 
 class Figure {
  public:

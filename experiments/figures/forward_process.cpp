@@ -2,6 +2,7 @@
 // steps, each image with one noise.
 #include "experiments/figures/figure.h"
 #include "experiments/figures/steps.h"
+#include "framework/ops/timestep.h"
 #include "framework/random/random.h"
 
 namespace ddpm {
@@ -26,11 +27,8 @@ class ForwardProcessFigure final : public Figure {
                 noise);
     for (int64_t c = 0; c < columns; ++c) {
       Tensor x = x0;
-      if (depths[c] > 0) {
-        const std::vector<int32_t> t(static_cast<size_t>(images_),
-                                     static_cast<int32_t>(depths[c] - 1));
-        x = process.q_sample(x0, Tensor::from_host(t, {images_}, x0.device()), noise);
-      }
+      const int32_t t = static_cast<int32_t>(depths[c] - 1);
+      if (t >= 0) x = process.q_sample(x0, same_timestep(t, images_, x0.device()), noise);
       place_column(grid, c, x.to_host<float>());
       grid.column_labels.push_back(fmt::format("{}", depths[c]));
     }

@@ -8,6 +8,7 @@
 // lambda^2 of the variance; or both have the same (figure.endpoint_noise=shared).
 #include "experiments/figures/figure.h"
 #include "experiments/figures/steps.h"
+#include "framework/ops/timestep.h"
 #include "framework/random/random.h"
 
 namespace ddpm {
@@ -42,7 +43,7 @@ class InterpolationFigure final : public Figure {
       if (depth > 0) work += static_cast<int64_t>(visited.size()) - visited_at(visited, depth);
     Ticker ticker(context.progress, "interpolate", work);
     // Row (lambda, pair) of the batch; each pair has its own noise.
-    const Shape batch = batch_shape(run, lambdas_ * pairs_);
+    const Shape batch = model.image_shape.batch_of(lambdas_ * pairs_);
     ReverseChain chain(model.process, *run.config->sampler, model.inference(), batch,
                        run.config->seed, shared_reverse_ ? lambdas_ : 1);
     for (size_t d = 0; d < depths.size(); ++d) {
@@ -81,8 +82,7 @@ class InterpolationFigure final : public Figure {
     } else {
       fill_normal(stream, noise);
     }
-    const std::vector<int32_t> all(static_cast<size_t>(2 * pairs_), t);
-    const Tensor timesteps = Tensor::from_host(all, {2 * pairs_}, images.device());
+    const Tensor timesteps = same_timestep(t, 2 * pairs_, images.device());
     return run.model->process.q_sample(images, timesteps, noise).to_host<float>();
   }
 

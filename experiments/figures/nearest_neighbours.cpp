@@ -136,8 +136,8 @@ class NearestNeighboursFigure final : public Figure {
       const int64_t count = std::min(kBatch, images.count() - begin);
       const std::vector<float> batch(images.row(begin),
                                      images.row(begin) + count * images.dimension);
-      const Tensor x =
-          Tensor::from_host(batch, batch_shape(run, count), run.model->process.device());
+      const Tensor x = Tensor::from_host(batch, run.model->image_shape.batch_of(count),
+                                         run.model->process.device());
       const std::vector<float> values = extractor.features(x).to_host<float>();
       features.values.insert(features.values.end(), values.begin(), values.end());
     }

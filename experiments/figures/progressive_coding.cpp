@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "diffusion/likelihood.h"
 #include "experiments/figures/figure.h"
 #include "experiments/figures/steps.h"
 
@@ -26,7 +27,7 @@ class ProgressiveCodingFigure final : public Figure {
     const int64_t size = model.image_shape.numel();
     const Tensor x0 = example_images(run, images_);
     const std::vector<float> truth = x0.to_host<float>();
-    const double unit = run.dataset.levels > 0 ? 127.5 : 1;
+    const double unit = rmse_scale_of(run.dataset.levels);
 
     std::vector<std::vector<std::string>> rows;
     Ticker ticker(context.progress, "code", timesteps + 1);

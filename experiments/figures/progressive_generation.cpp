@@ -22,7 +22,7 @@ class ProgressiveGenerationFigure final : public Figure {
     PictureGrid grid = picture_grid(run, images_, static_cast<int64_t>(shown.size()));
 
     ReverseChain chain(model.process, *run.config->sampler, model.inference(),
-                       batch_shape(run, images_), run.config->seed);
+                       model.image_shape.batch_of(images_), run.config->seed);
     Ticker ticker(context.progress, "sample", steps);
     sample(chain, 0, [&](int64_t done, const ReverseChain& c) {
       ticker.tick();

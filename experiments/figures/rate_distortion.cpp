@@ -41,11 +41,15 @@ class RateDistortionFigure final : public Figure {
         if (!b.clip_denoised) continue;
         const Series label{.label = fmt::format("{}, {}", bound.split, b.variance),
                            .marks = bound.split == "test" ? Marks::kLine : Marks::kDashedLine};
-        // After i steps x_{T-1}, .., x_t with t = T - i have arrived.
-        double spent = bound.report.prior.mean();
-        for (int t = timesteps - 1; t >= 0; --t) {
-          const double rmse = bound.report.rmse(t);
-          const int step = timesteps - t;
+        std::vector<double> terms, errors;
+        for (int t = 0; t < timesteps; ++t) {
+          terms.push_back(b.terms[static_cast<size_t>(t)].mean());
+          errors.push_back(bound.report.rmse(t));
+        }
+        int step = 0;
+        for (const auto& [spent, rmse] :
+             rate_distortion(bound.report.prior.mean(), terms, errors)) {
+          ++step;
           if (b.variance == own) {
             add(label, distortion, step, rmse);
             add(label, rate, step, spent);
@@ -53,7 +57,6 @@ class RateDistortionFigure final : public Figure {
           }
           rows.push_back(
               {bound.split, b.variance, std::to_string(step), csv_number(spent), csv_number(rmse)});
-          if (t > 0) spent += b.terms[static_cast<size_t>(t)].mean();
         }
         if (b.variance == own)
           summary += fmt::format(

@@ -39,8 +39,8 @@ class SharedLatentsFigure final : public Figure {
     Ticker ticker(context.progress, "sample", work);
     // The x_t at each depth, (latents, ...), of the chains of images 0, 1, ..
     std::vector<std::vector<float>> x_t(depths.size());
-    ReverseChain origin(model.process, sampler, model.inference(), batch_shape(run, latents_),
-                        run.config->seed);
+    ReverseChain origin(model.process, sampler, model.inference(),
+                        model.image_shape.batch_of(latents_), run.config->seed);
     origin.start(0);
     for (int64_t done = 0; done < steps; ++done) {
       for (size_t d = 0; d < depths.size(); ++d)
@@ -49,7 +49,7 @@ class SharedLatentsFigure final : public Figure {
       ticker.tick();
     }
 
-    const Shape batch = batch_shape(run, latents_ * samples_);
+    const Shape batch = model.image_shape.batch_of(latents_ * samples_);
     ReverseChain chain(model.process, sampler, model.inference(), batch, run.config->seed);
     for (size_t d = 0; d < depths.size(); ++d) {
       std::vector<float> tiled;

@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "experiments/report/html.h"
+#include "experiments/runner/text_table.h"
 
 namespace ddpm {
 namespace {
@@ -150,12 +151,6 @@ std::string with_subscripts(std::string_view text, double size) {
   }
   write_plain(text.size());
   return markup;
-}
-
-size_t character_count(std::string_view text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  }));
 }
 
 double text_width(std::string_view text, double size) {

@@ -59,8 +59,6 @@ class Svg {
 
 // The markup of a text of `size` pixels with subscripts: "x_t" becomes x<tspan ..>t</tspan>.
 std::string with_subscripts(std::string_view text, double size);
-// Characters, not bytes, of UTF-8.
-size_t character_count(std::string_view text);
 double text_width(std::string_view text, double size);
 // Lines of at most `width` pixels, broken at spaces, and at every newline.
 std::vector<std::string> wrap_text(std::string_view text, double size, double width);

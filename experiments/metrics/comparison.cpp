@@ -29,10 +29,10 @@ FeatureComparison::FeatureComparison(const FeatureSpace& in, const FeatureSummar
     try {
       coverage = precision_recall(samples.rows, reference.rows);
     } catch (const UserError& error) {
-      missing.emplace_back("precision", error.what());
+      for (const char* name : {"precision", "recall"}) missing.emplace_back(name, error.what());
     }
   } else {
-    for (const char* name : {"kid", "precision"})
+    for (const char* name : {"kid", "precision", "recall"})
       missing.emplace_back(name, "the reference statistics hold no features of single images");
   }
   if (samples.score)

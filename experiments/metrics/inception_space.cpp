@@ -38,8 +38,8 @@ ImageFeatures InceptionSpace::features(const Split& images) const {
       Tensor::empty({images.count, Inception::kSpatialFeatures}, DType::kF32, Device::kCpu)};
   for (int64_t begin = 0; begin < images.count; begin += kBatch) {
     const int64_t end = std::min(begin + kBatch, images.count);
-    Tensor shown = Tensor::empty({end - begin, image_shape_[0], image_shape_[1], 3}, DType::kF32,
-                                 Device::kCpu);
+    Tensor shown =
+        Tensor::empty(image_shape_.with_inner(3).batch_of(end - begin), DType::kF32, Device::kCpu);
     const uint8_t* from = images.pixels.data() + begin * pixels * channels;
     float* to = shown.data<float>();
     for (int64_t i = 0; i < (end - begin) * pixels * 3; ++i)

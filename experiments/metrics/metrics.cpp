@@ -71,7 +71,14 @@ struct Pattern {
     return name.size() > before.size() + after.size() && name.starts_with(before) &&
            name.ends_with(after);
   }
+  std::string with(const std::string& space) const {
+    return fmt::format("{}{}{}", before, space, after);
+  }
 };
+
+bool is_of(const Metric& metric, bool is_inception) {
+  return metric.needs == (is_inception ? kInInception : kInOther);
+}
 
 }  // namespace
 
@@ -86,15 +93,20 @@ const Metric* find_metric(std::string_view name) {
   return found;
 }
 
+std::vector<std::string> metric_names(const FeatureSpace& space) {
+  std::vector<std::string> names;
+  for (const Metric& metric : kMetrics)
+    if (is_of(metric, space.is_inception()))
+      names.push_back(Pattern(metric.name).with(space.name()));
+  return names;
+}
+
 MetricValues metric_values(const FeatureComparison& comparison) {
   MetricValues values;
-  for (const Metric& metric : kMetrics) {
-    if (metric.needs != (comparison.is_inception ? kInInception : kInOther)) continue;
-    const Pattern pattern(metric.name);
-    if (const Value value = metric.value(comparison))
-      values.emplace_back(fmt::format("{}{}{}", pattern.before, comparison.space, pattern.after),
-                          *value);
-  }
+  for (const Metric& metric : kMetrics)
+    if (is_of(metric, comparison.is_inception))
+      if (const Value value = metric.value(comparison))
+        values.emplace_back(Pattern(metric.name).with(comparison.space), *value);
   return values;
 }
 

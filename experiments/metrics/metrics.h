@@ -28,6 +28,9 @@ std::span<const Metric> metrics();
 // The row of "fd_digits1", or null.
 const Metric* find_metric(std::string_view name);
 
+// All that can be told of samples in a space: "fd_digits1", ...
+std::vector<std::string> metric_names(const FeatureSpace& space);
+
 // {{"fd_digits1", 0.31}, ...}
 using MetricValues = std::vector<std::pair<std::string, double>>;
 MetricValues metric_values(const FeatureComparison& comparison);

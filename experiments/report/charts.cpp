@@ -6,6 +6,8 @@
 #include <cmath>
 #include <map>
 
+#include "diffusion/likelihood.h"
+
 namespace ddpm::report {
 namespace {
 
@@ -171,15 +173,13 @@ Points rate_distortion_curve(const RunFiles& run, const std::string& split,
   for (const Json& bound : at(likelihood, "bounds")) {
     if (text_at(bound, "variance") != variance) continue;
     const std::vector<double> terms = numbers(at(bound, "terms"));
-    // x_t is known once the prior and L_s for all s > t are sent.
-    double rate = number_at(likelihood, "prior");
-    if (terms.size() != rmse.size() || !std::isfinite(rate)) return {};
-    Points points;
-    for (size_t t = terms.size(); t-- > 0; rate += terms[t]) {
-      if (!std::isfinite(terms[t]) || !std::isfinite(rmse[t])) return {};
-      points.emplace_back(rate, rmse[t]);
-    }
-    return points;
+    const double prior = number_at(likelihood, "prior");
+    const auto finite = [](const std::vector<double>& values) {
+      return std::all_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
+    };
+    if (terms.size() != rmse.size() || !std::isfinite(prior) || !finite(terms) || !finite(rmse))
+      return {};
+    return rate_distortion(prior, terms, rmse);
   }
   return {};
 }

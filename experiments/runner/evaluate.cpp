@@ -1,7 +1,6 @@
 #include "experiments/runner/evaluate.h"
 
 #include <fmt/ranges.h>
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <chrono>
@@ -126,10 +125,10 @@ class Evaluation {
     likelihood["split"][name] = to_json(measured);
   }
 
-  // "nll_test" is the model's own bound: its variance's where it is learned, else the configured.
+  // "nll_test" is the bound of the model's own variance.
   void record_bound(const std::string& name, const SplitLikelihood& measured) {
     const LikelihoodReport& report = measured.report;
-    const std::string own = run_.model->process.variance().learned() ? "model" : variance_name();
+    const std::string own = own_variance(run_);
     const auto put = [&](const std::string& metric, double value) {
       result_["metrics"][metric] = finite_or_null(value);
     };
@@ -158,13 +157,9 @@ class Evaluation {
         {"clip_denoised", true}};
   }
 
-  std::string variance_name() const {
-    const Json& variance = result_["config"]["diffusion"]["variance"];
-    return variance.is_object() ? variance["name"].get<std::string>() : variance.get<std::string>();
-  }
-
   void add_samples() {
     const SamplingOptions& sampling = run_.config->sampling;
+    forget_earlier_samples();
     const MeasuredSamples measured =
         measure_samples(run_, *run_.config->sampler, "", sampling.count,
                         add_references(run_, std::move(spaces_), progress_), progress_);
@@ -185,6 +180,16 @@ class Evaluation {
     }
     explain_missing_extractor();
     for (const FeatureComparison& comparison : measured.comparisons) record(comparison);
+  }
+
+  // What an earlier evaluation had in these spaces this one may not have.
+  void forget_earlier_samples() {
+    result_["metric_info"].erase("fd");
+    for (const auto& space : spaces_)
+      for (const std::string& name : metric_names(*space)) {
+        result_["metrics"].erase(name);
+        result_["metric_info"].erase(name);
+      }
   }
 
   void record(const MetricValues& values, const Json& about) {
@@ -253,12 +258,7 @@ RunStatus evaluate(const EvaluateRequest& request) {
     DDPM_CHECK(std::find(kMetricGroups.begin(), kMetricGroups.end(), name) != kMetricGroups.end(),
                "unknown metric '{}'; known: {}.{}", name, fmt::join(kMetricGroups, ", "),
                did_you_mean(name, kMetricGroups));
-  try {
-    return Evaluation(request).execute();
-  } catch (const Interrupted& stop) {
-    spdlog::warn("{}", stop.what());
-    return RunStatus::kInterrupted;
-  }
+  return Evaluation(request).execute();
 }
 
 std::vector<std::string> sample_run(const SampleRequest& request) {

@@ -66,10 +66,9 @@ SamplingOptions read_sampling(const Config& root, int averages) {
   SamplingOptions o;
   o.count = c.integer("count", o.count, 1, 1 << 24, "images in a grid or an export");
   o.batch_size = c.integer("batch_size", o.batch_size, 1, 65536, "images drawn together");
-  std::vector<std::string> weights = {"raw"};
-  for (int i = 0; i < averages; ++i) weights.push_back(i == 0 ? "ema" : fmt::format("ema_{}", i));
   o.weights =
-      c.choice("weights", averages > 0 ? "ema" : "raw", weights, "which weights draw and evaluate");
+      c.choice("weights", averages > 0 ? "ema" : "raw", weight_names(static_cast<size_t>(averages)),
+               "which weights draw and evaluate");
   return o;
 }
 

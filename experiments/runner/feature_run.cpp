@@ -94,8 +94,9 @@ FeatureSummary reference_of_split(const LoadedRun& run, const FeatureSpace& spac
     const int64_t size = std::min(batch, split.count - pass.seen());
     pass.add(space.features(slice(split, run.model->image_shape, pass.seen(), size)));
     if (progress) progress->update(pass.seen());
+    if (pass.seen() == split.count) break;  // kept below; sampling hears the signal
     const bool stop = interrupt_signal() != 0;
-    if (pass.seen() < split.count) saved.save(stop, write);
+    saved.save(stop, write);
     if (stop)
       throw Interrupted(
           fmt::format("stopped: the features of {} of {} {} images are saved; the same command "

@@ -140,6 +140,10 @@ SplitLikelihood measure_likelihood(const LoadedRun& run, const std::string& spli
   return {likelihood->report(), likelihood->strata()};
 }
 
+std::string own_variance(const LoadedRun& run) {
+  return run.model->process.variance().learned() ? "model" : run.variance_name;
+}
+
 Json estimator_json(const SplitLikelihood& likelihood) {
   const size_t evaluations = likelihood.strata.size() - 1;
   const bool all = evaluations == likelihood.report.reconstructions[0].squared_error.size();

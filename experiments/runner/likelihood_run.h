@@ -21,6 +21,10 @@ struct SplitLikelihood {
 SplitLikelihood measure_likelihood(const LoadedRun& run, const std::string& split,
                                    ProgressSink* progress);
 
+// The variance whose bound is the model's own: "model" where it is learned, else the configured
+// one.
+std::string own_variance(const LoadedRun& run);
+
 // How the timesteps were chosen and what that means for bias and error.
 nlohmann::ordered_json estimator_json(const SplitLikelihood& likelihood);
 // A split of likelihood.json: the clipped bounds of the paper, and "unclipped" the others.

@@ -53,6 +53,7 @@ LoadedRun::LoadedRun(const std::string& path, const std::string& checkpoint_file
                "cpu.winograd can be changed for a finished run",
                key);
   sampler_name = resolved["sampling"]["sampler"]["name"];
+  variance_name = resolved["diffusion"]["variance"]["name"];
   apply_cpu_options(*config);
   const DeviceChoice device = choose_device(config->device, config->precision);
   announce(device);

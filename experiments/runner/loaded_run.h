@@ -22,7 +22,7 @@ struct LoadedRun {
   std::unique_ptr<ExperimentConfig> config;
   Dataset dataset;
   std::unique_ptr<DiffusionModel> model;
-  std::string sampler_name;
+  std::string sampler_name, variance_name;
   std::string checkpoint;  // the file
   CheckpointInfo info;     // of it
   std::string settings;    // a digest of what evaluations must agree in to be compared

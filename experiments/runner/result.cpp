@@ -65,6 +65,10 @@ nlohmann::ordered_json finite_or_null(double value) {
   return value;
 }
 
+std::string csv_number(double value) {
+  return std::isfinite(value) ? fmt::format("{:.9g}", value) : "";
+}
+
 std::vector<std::string> differing_keys(const nlohmann::ordered_json& a,
                                         const nlohmann::ordered_json& b) {
   const auto flat_a = a.flatten(), flat_b = b.flatten();

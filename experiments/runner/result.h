@@ -20,6 +20,8 @@ nlohmann::ordered_json device_json(const DeviceChoice& device);
 
 // Numbers that JSON has no word for become null.
 nlohmann::ordered_json finite_or_null(double value);
+// Nine digits tell any two f32 apart; what is no number is empty.
+std::string csv_number(double value);
 
 // "a.b", "a.c": the leaves in which two JSON objects differ.
 std::vector<std::string> differing_keys(const nlohmann::ordered_json& a,

@@ -23,7 +23,7 @@ SampleExport::SampleExport(std::string out, int64_t count, const Shape& image_sh
   if (kind_ == Kind::kFolder) std::filesystem::create_directories(out_);
   if (kind_ != Kind::kArchive) return;
   archive_ = std::make_unique<NpzWriter>(out_);
-  archive_->begin("arr_0", {count, image_shape[0], image_shape[1], channels}, DType::kU8);
+  archive_->begin("arr_0", image_shape.batch_of(count), DType::kU8);
 }
 
 void SampleExport::add(const std::vector<float>& samples) {

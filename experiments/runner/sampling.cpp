@@ -17,8 +17,7 @@ void stream_samples(const DiffusionModel& model, const Sampler& sampler, uint64_
   std::optional<ReverseChain> chain;  // of one batch size: a smaller last batch has its own
   const auto use_chain_of = [&](int64_t images) {
     if (!chain || chain->x().shape()[0] != images)
-      chain.emplace(model.process, sampler, model.inference(),
-                    Shape{images, image[0], image[1], image[2]}, seed);
+      chain.emplace(model.process, sampler, model.inference(), image.batch_of(images), seed);
   };
   int64_t steps = 0;
   try {
@@ -59,9 +58,7 @@ std::vector<float> draw_samples(const DiffusionModel& model, const Sampler& samp
 
 WeightsScope::WeightsScope(Parameters& parameters, const std::string& weights)
     : parameters_(parameters) {
-  if (weights == "raw") return;
-  const int index = weights == "ema" ? 0 : std::stoi(weights.substr(4));
-  parameters_.use_average(index);
+  if (const int index = average_index(weights); index >= 0) parameters_.use_average(index);
 }
 
 std::vector<uint8_t> quantise(const std::vector<float>& samples, int levels) {
@@ -86,8 +83,8 @@ bool write_grid(const std::string& path, const std::vector<float>& samples,
   const int64_t channels = image_shape[2];
   if (levels == 0 || (channels != 1 && channels != 3 && channels != 4)) return false;
   const std::vector<uint8_t> pixels = display_pixels(samples, levels);
-  const Shape shape{static_cast<int64_t>(samples.size()) / image_shape.numel(), image_shape[0],
-                    image_shape[1], channels};
+  const Shape shape =
+      image_shape.batch_of(static_cast<int64_t>(samples.size()) / image_shape.numel());
   // Tiny images are shown at 64 pixels or more a side.
   const int64_t zoom = std::clamp<int64_t>(64 / std::min(image_shape[0], image_shape[1]), 1, 8);
   write_png(path, image_grid(shape, pixels, 0, shape[0] > 1 ? zoom : 1));

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "experiments/runner/study.h"
+#include "experiments/runner/text_table.h"
 #include "framework/core/check.h"
 #include "framework/io/file.h"
 
@@ -35,13 +36,6 @@ std::string status_cell(const Json& statuses) {
   return text.empty() ? "not run" : text;
 }
 
-// Characters, not bytes.
-size_t width_of(const std::string& text) {
-  return static_cast<size_t>(std::count_if(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
-  }));
-}
-
 }  // namespace
 
 std::string study_table(const std::string& folder) {
@@ -69,21 +63,8 @@ std::string study_table(const std::string& folder) {
     rows.push_back(std::move(row));
   }
 
-  std::vector<size_t> widths(rows[0].size());
-  for (const Row& row : rows)
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], width_of(row[i]));
-  std::string text = study["title"].get<std::string>() + "\n\n";
-  for (size_t r = 0; r < rows.size(); ++r) {
-    for (size_t i = 0; i < widths.size(); ++i) {
-      const std::string padding(widths[i] - width_of(rows[r][i]), ' ');
-      text += i < 2 ? rows[r][i] + padding + "  " : padding + rows[r][i] + "  ";
-    }
-    while (text.back() == ' ') text.pop_back();
-    text += "\n";
-    if (r > 0) continue;
-    for (size_t i = 0; i < widths.size(); ++i)
-      text += std::string(widths[i], '-') + (i + 1 < widths.size() ? "  " : "\n");
-  }
+  const std::string text = study["title"].get<std::string>() + "\n\n" +
+                           text_table(rows, true, [](size_t column) { return column < 2; });
   const std::string note = study["note"];
   return note.empty() ? text : text + "\n" + note + "\n";
 }

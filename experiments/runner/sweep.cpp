@@ -15,6 +15,7 @@
 #include "experiments/runner/loaded_run.h"
 #include "experiments/runner/result.h"
 #include "experiments/runner/sampling.h"
+#include "experiments/runner/text_table.h"
 #include "framework/config/suggest.h"
 #include "framework/io/file.h"
 #include "framework/io/hdf5_file.h"
@@ -73,6 +74,12 @@ std::vector<std::string> metric_names(const std::vector<SweepCell>& cells, const
   return names;
 }
 
+Json metrics_json(const SweepCell& cell) {
+  Json metrics = Json::object();
+  for (const auto& [name, value] : cell.metrics) metrics[name] = finite_or_null(value);
+  return metrics;
+}
+
 // NaN where the cell has no such number.
 double metric_of(const SweepCell& cell, const std::string& name) {
   for (const auto& [metric, value] : cell.metrics)
@@ -129,9 +136,7 @@ class Sweep {
  private:
   void make_cells() {
     const LoadedRun& run = *run_;
-    std::vector<std::string> all_weights = {"raw"};
-    for (size_t i = 0; i < run.info.average_decay.size(); ++i)
-      all_weights.push_back(i == 0 ? "ema" : fmt::format("ema_{}", i));
+    const std::vector<std::string> all_weights = weight_names(run.info.average_decay.size());
     std::vector<std::string> all_variances = {"fixed_small", "fixed_large"};
     if (run.model->process.variance().learned()) all_variances.emplace_back("model");
     const std::vector<std::string> samplers = {"ancestral", "ddim"};
@@ -220,18 +225,14 @@ class Sweep {
 
   void save(const SweepCell& cell, const std::string& path) const {
     std::filesystem::create_directories(std::filesystem::path(path).parent_path());
-    Json metrics = Json::object();
-    for (const auto& [name, value] : cell.metrics) metrics[name] = finite_or_null(value);
     const Shape& image = outcome_.image_shape;
+    const int64_t shown = static_cast<int64_t>(cell.shown.size()) / image.numel();
     Hdf5Writer file(path);
-    file.array<float>(
-        "/shown",
-        {static_cast<int64_t>(cell.shown.size()) / image.numel(), image[0], image[1], image[2]},
-        cell.shown);
+    file.array<float>("/shown", image.batch_of(shown), cell.shown);
     file.set_string("/", "format", kFormat);
     file.set_string("/", "cell", cell.label());
     file.set_string("/", "status", cell.status);
-    file.set_string("/", "metrics", metrics.dump());
+    file.set_string("/", "metrics", metrics_json(cell).dump());
     file.commit();
   }
 
@@ -257,10 +258,8 @@ class Sweep {
     for (const SweepCell& cell : outcome_.cells) {
       csv += fmt::format("{},{},{},{},{},{}", cell.weights, cell.sampler, cell.steps, cell.variance,
                          cell.clipping, cell.status);
-      for (const std::string& name : names) {
-        const double value = metric_of(cell, name);
-        csv += std::isfinite(value) ? fmt::format(",{:.9g}", value) : ",";
-      }
+      for (const std::string& name : names)
+        csv += fmt::format(",{}", csv_number(metric_of(cell, name)));
       csv += "\n";
     }
     write_file_atomically(outcome_.folder + "/sweep.csv", csv);
@@ -288,15 +287,13 @@ SweepOutcome sweep(const SweepRequest& request) { return Sweep(request).execute(
 Json to_json(const SweepOutcome& outcome) {
   Json cells = Json::array();
   for (const SweepCell& cell : outcome.cells) {
-    Json metrics = Json::object();
-    for (const auto& [name, value] : cell.metrics) metrics[name] = finite_or_null(value);
     cells.push_back({{"weights", cell.weights},
                      {"sampler", cell.sampler},
                      {"steps", cell.steps},
                      {"variance", cell.variance},
                      {"clipping", cell.clipping},
                      {"status", cell.status},
-                     {"metrics", metrics}});
+                     {"metrics", metrics_json(cell)}});
   }
   return {
       {"schema", "ddpm.sweep/1"}, {"dataset", outcome.dataset},  {"step", outcome.step},
@@ -323,18 +320,9 @@ std::string sweep_table(const SweepOutcome& outcome) {
       rows.back().push_back(std::isfinite(value) ? fmt::format("{:.4g}", value) : "-");
     }
   }
-  std::vector<size_t> widths(rows[0].size());
-  for (const auto& row : rows)
-    for (size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
-  std::string text;
-  for (const auto& row : rows) {
-    std::string line;
-    for (size_t i = 0; i < row.size(); ++i)
-      line += i < 6 && i != 2 ? fmt::format("{:<{}}  ", row[i], widths[i])
-                              : fmt::format("{:>{}}  ", row[i], widths[i]);
-    line.erase(line.find_last_not_of(' ') + 1);
-    text += line + "\n";
-  }
+  constexpr size_t kNames = 6, kSteps = 2;  // columns
+  std::string text =
+      text_table(rows, false, [](size_t column) { return column < kNames && column != kSteps; });
   text += fmt::format("\n{} samples a cell, the same x_T in all", outcome.samples);
   if (outcome.nll_images > 0)
     text += fmt::format("; nll_test: bound of {} held-out images, all T steps", outcome.nll_images);

@@ -253,12 +253,15 @@ class Run {
 
   void evaluate_last() {
     trainer_.reset();
-    outcome_.status = evaluate(evaluation());
-    if (outcome_.status == RunStatus::kDiverged)
-      outcome_.reason = folder_->read_json("result.json").value("reason", "");
-    if (outcome_.status == RunStatus::kInterrupted)
+    try {
+      outcome_.status = evaluate(evaluation());
+      if (outcome_.status == RunStatus::kDiverged)
+        outcome_.reason = folder_->read_json("result.json").value("reason", "");
+    } catch (const Interrupted&) {
+      outcome_.status = RunStatus::kInterrupted;
       outcome_.reason =
           fmt::format("signal {} while the last weights were evaluated", interrupt_signal());
+    }
   }
 
   void finish(Json& result) {

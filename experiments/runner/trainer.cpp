@@ -24,7 +24,7 @@ Model DiffusionModel::inference() const {
 }
 
 Tensor upload_images(const Split& split, const Shape& image_shape, Device device) {
-  const Shape shape{split.count, image_shape[0], image_shape[1], image_shape[2]};
+  const Shape shape = image_shape.batch_of(split.count);
   return split.pixels.empty() ? Tensor::from_host(split.values, shape, device)
                               : Tensor::from_host(split.pixels, shape, device);
 }

@@ -20,10 +20,7 @@ class Shape {
   Shape(std::initializer_list<int64_t> extents) {
     DDPM_CHECK(extents.size() <= kMaxRank, "a shape has at most {} extents, not {}", kMaxRank,
                extents.size());
-    for (int64_t e : extents) {
-      DDPM_CHECK(e >= 0, "a shape cannot have the negative extent {}", e);
-      extents_[rank_++] = e;
-    }
+    for (int64_t e : extents) append(e);
   }
 
   int rank() const { return rank_; }
@@ -37,6 +34,12 @@ class Shape {
   // The same shape with another outermost or innermost extent.
   Shape with_outer(int64_t extent) const { return with(0, extent); }
   Shape with_inner(int64_t extent) const { return with(rank_ - 1, extent); }
+  // So many of this shape: (H, W, C) -> (count, H, W, C).
+  Shape batch_of(int64_t count) const {
+    Shape s = {count};
+    for (int i = 0; i < rank_; ++i) s.append(extents_[i]);
+    return s;
+  }
 
   std::string str() const {
     std::string s = "(";
@@ -47,6 +50,11 @@ class Shape {
   friend bool operator==(const Shape&, const Shape&) = default;
 
  private:
+  void append(int64_t extent) {
+    DDPM_CHECK(extent >= 0, "a shape cannot have the negative extent {}", extent);
+    DDPM_ASSERT(rank_ < kMaxRank, "a shape has at most {} extents", kMaxRank);
+    extents_[rank_++] = extent;
+  }
   Shape with(int axis, int64_t extent) const {
     Shape s = *this;
     s.extents_[axis] = extent;

@@ -31,6 +31,10 @@ void check_rows(const char* op, const Tensor& u, const Tensor& v, const Tensor& 
 
 }  // namespace
 
+Tensor same_timestep(int32_t t, int64_t count, Device device) {
+  return Tensor::from_host(std::vector<int32_t>(static_cast<size_t>(count), t), {count}, device);
+}
+
 Tensor timestep_embedding(const Tensor& t, int64_t dimension, DType dtype) {
   DDPM_CHECK(dimension >= 4, "timestep_embedding: dimension {} is below 4", dimension);
   check_timesteps("timestep_embedding", t, t.shape()[0]);

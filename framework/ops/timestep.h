@@ -11,6 +11,9 @@
 
 namespace ddpm {
 
+// The same t for every sample, from the host. -> (count) i32
+Tensor same_timestep(int32_t t, int64_t count, Device device);
+
 // Sinusoidal embedding (Vaswani et al. 2017, as in the DDPM network): with half = dimension / 2,
 //   y[n] = [sin(t f_0) .. sin(t f_{half-1}), cos(t f_0) ..],  f_i = 10000^(-i / (half - 1))
 // An odd dimension is padded with a zero. -> (N, dimension)

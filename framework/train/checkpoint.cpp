@@ -128,16 +128,13 @@ CheckpointInfo load_weights(const std::string& path, const std::string& weights,
                             Parameters& parameters) {
   const Hdf5Reader file(path);
   CheckpointInfo info = read_info(file);
-  std::vector<std::string> names = {"raw"}, groups = {"/params"};
-  for (size_t i = 0; i < info.average_decay.size(); ++i) {
-    names.push_back(i == 0 ? "ema" : fmt::format("ema_{}", i));
-    groups.push_back(decay_group(info.average_decay[i]));
-  }
+  const std::vector<std::string> names = weight_names(info.average_decay.size());
   const auto found = std::find(names.begin(), names.end(), weights);
   DDPM_CHECK(found != names.end(), "{}: no weights '{}'; it holds: {}", path, weights,
              fmt::join(names, ", "));
-  read_parameters(file, groups[static_cast<size_t>(found - names.begin())], parameters,
-                  parameters.master);
+  const int average = average_index(weights);
+  read_parameters(file, average < 0 ? "/params" : decay_group(info.average_decay[average]),
+                  parameters, parameters.master);
   parameters.use_master();
   return info;
 }

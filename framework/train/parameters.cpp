@@ -85,6 +85,17 @@ void Parameters::end_gradients() {
   }
 }
 
+std::vector<std::string> weight_names(size_t averages) {
+  std::vector<std::string> names = {"raw"};
+  for (size_t i = 0; i < averages; ++i) names.push_back(i == 0 ? "ema" : fmt::format("ema_{}", i));
+  return names;
+}
+
+int average_index(const std::string& weights) {
+  if (weights == "raw") return -1;
+  return weights == "ema" ? 0 : std::stoi(weights.substr(4));
+}
+
 Scope Scope::operator/(std::string_view name) const {
   Scope inner = *this;
   if (!inner.path_.empty()) inner.path_ += '/';

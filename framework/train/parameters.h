@@ -95,6 +95,12 @@ class Parameters {
   bool training_ = false;
 };
 
+// What users call the weights of a model with so many running averages: "raw", "ema" (the first of
+// them), "ema_1", ..
+std::vector<std::string> weight_names(size_t averages);
+// The average that such a name means; -1: none, "raw".
+int average_index(const std::string& weights);
+
 // Where in a model a layer is built: gives names to parameters and to random streams.
 class Scope {
  public:

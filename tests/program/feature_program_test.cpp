@@ -42,6 +42,24 @@ class FeatureProgram : public TrainedRun {
     ASSERT_EQ(trained.exit_code, 0) << trained.err;
   }
   static std::string weights() { return *shared_ / "inception.safetensors"; }
+
+  // Interrupts the program, later and later, until it said `saved` so many times or is done; then
+  // it may go on to its end.
+  static void interrupt(const std::vector<std::string>& arguments, int times, const char* saved) {
+    int count = 0;
+    for (useconds_t attempt = 0; attempt < 200 && count < times; ++attempt) {
+      Program program(arguments);
+      usleep(300'000 + 50'000 * attempt);
+      program.signal(SIGINT);
+      const Finished result = program.wait();
+      if (result.exit_code == 0) break;
+      ASSERT_TRUE(result.exit_code == 130 || result.exit_code == 128 + SIGINT) << result.err;
+      count += result.err.find(saved) != std::string::npos;
+    }
+    EXPECT_GE(count, 1);
+    const Finished last = run(arguments);
+    EXPECT_EQ(last.exit_code, 0) << last.err;
+  }
 };
 
 TEST_F(FeatureProgram, InceptionScoresSamplesAndKeepsTheReference) {
@@ -89,25 +107,47 @@ TEST_F(FeatureProgram, WrongFilesAreRefusedBeforeAnythingIsDrawn) {
   EXPECT_THAT(error({"evaluation.samples=1"}), HasSubstr("at least 2 samples"));
 }
 
+TEST_F(FeatureProgram, NumbersOfAnEarlierEvaluationDoNotStayBesideWhatIsMissing) {
+  const std::string out = copy("earlier");
+  ASSERT_EQ(run(eval(out, {"evaluation.samples=8"})).exit_code, 0);
+  ASSERT_TRUE(result_of(out)["metrics"].contains("recall_digits1"));
+  const Finished few = run(eval(out, {"evaluation.samples=3"}));
+  ASSERT_EQ(few.exit_code, 0) << few.err;
+  const Json result = result_of(out);
+  for (const char* metric : {"precision_digits1", "recall_digits1"}) {
+    EXPECT_FALSE(result["metrics"].contains(metric)) << metric;
+    EXPECT_THAT(std::string(result["metric_info"][metric]["missing"]),
+                HasSubstr("3 samples and 1500 reference images"));
+  }
+  EXPECT_EQ(result["metric_info"]["fd_digits1"]["n_gen"], 3);
+}
+
 TEST_F(FeatureProgram, SamplesThatWereStoppedEndWithTheSameNumbers) {
   const std::string whole = copy("whole"), stopped = copy("stopped");
   const std::vector<std::string> many = {
       "evaluation.samples=1200"};  // of 128 features: a limit, too
   ASSERT_EQ(run(eval(whole, many)).exit_code, 0);
-  int saved = 0;
-  for (int attempt = 0; attempt < 200; ++attempt) {
-    Program program(eval(stopped, many));
-    usleep(300'000 + 30'000 * attempt);
-    program.signal(SIGINT);
-    const Finished result = program.wait();
-    if (result.exit_code == 0) break;
-    ASSERT_TRUE(result.exit_code == 130 || result.exit_code == 128 + SIGINT) << result.err;
-    saved += result.err.find("of 1200 samples are measured and saved") != std::string::npos;
-  }
-  EXPECT_GE(saved, 1);
+  interrupt(eval(stopped, many), 5,
+            "of 1200 samples are measured and saved; the same command goes on there");
   EXPECT_EQ(result_of(stopped)["metrics"], result_of(whole)["metrics"]);
   EXPECT_TRUE(result_of(whole)["metrics"]["fd_inf_digits1"].is_number());
   EXPECT_TRUE(fs::is_empty(stopped + "/features"));
+}
+
+TEST_F(FeatureProgram, ReferenceFeaturesThatWereStoppedEndWithTheSameNumbers) {
+  const std::string whole = folder_ / "whole", stopped = folder_ / "stopped";
+  for (const std::string& out : {whole, stopped}) {
+    fs::copy(*shared_ / "few", out, fs::copy_options::recursive);
+    fs::remove_all(out + "/features");
+  }
+  const auto score = [](const std::string& out) {
+    return eval(out, {"evaluation.samples=4", "evaluation.batch_size=2", "--inception", weights()});
+  };
+  ASSERT_EQ(run(score(whole)).exit_code, 0);
+  interrupt(score(stopped), 1, "of 16 train images are saved; the same command goes on there");
+  EXPECT_EQ(result_of(stopped)["metrics"], result_of(whole)["metrics"]);
+  const fs::path kept = fs::directory_iterator(whole + "/features")->path();
+  EXPECT_EQ(read_file(stopped + "/features/" + kept.filename().string()), read_file(kept));
 }
 
 TEST_F(FeatureProgram, SamplesAreExportedForOtherPrograms) {

@@ -7,7 +7,6 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "framework/io/hdf5_file.h"
 #include "tests/program/trained_run.h"
@@ -27,18 +26,7 @@ class LikelihoodProgram : public TrainedRun {};
 TEST_F(LikelihoodProgram, ABoundThatWasKilledEndsWithTheSameBytes) {
   const std::string whole = copy("whole"), killed = copy("killed");
   ASSERT_EQ(run(eval(whole)).exit_code, 0);
-  std::mt19937 random(11);
-  int kills = 0;
-  for (int attempt = 0; attempt < 200; ++attempt) {
-    Program program(eval(killed));
-    // Longer and longer, so that every pass through the loop gets somewhere in the end.
-    usleep(std::uniform_int_distribution<useconds_t>(5'000, 60'000)(random) + 500 * attempt);
-    program.signal(SIGKILL);
-    const Finished result = program.wait();
-    if (result.exit_code == 0) break;
-    ASSERT_EQ(result.exit_code, 128 + SIGKILL) << result.err;
-    ++kills;
-  }
+  const int kills = kill_until_done(eval(killed), 11, 5'000, 60'000, 500);
   EXPECT_GE(kills, 3);
   EXPECT_EQ(read_file(killed + "/likelihood.json"), read_file(whole + "/likelihood.json"));
 }

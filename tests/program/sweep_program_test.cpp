@@ -7,7 +7,6 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <random>
 
 #include "framework/io/hdf5_file.h"
 #include "tests/program/trained_run.h"
@@ -76,17 +75,7 @@ TEST_F(SweepProgram, CellsAreWhatEvalAndSampleSay) {
 TEST_F(SweepProgram, KilledItEndsWithTheSameTable) {
   const std::string whole = copy("whole"), killed = copy("killed");
   ASSERT_EQ(run(sweep(whole)).exit_code, 0);
-  std::mt19937 random(5);
-  int kills = 0;
-  for (int attempt = 0; attempt < 200; ++attempt) {
-    Program program(sweep(killed));
-    usleep(std::uniform_int_distribution<useconds_t>(20'000, 120'000)(random) + 1'000 * attempt);
-    program.signal(SIGKILL);
-    const Finished result = program.wait();
-    if (result.exit_code == 0) break;
-    ASSERT_EQ(result.exit_code, 128 + SIGKILL) << result.err;
-    ++kills;
-  }
+  const int kills = kill_until_done(sweep(killed), 5, 20'000, 120'000, 1'000);
   EXPECT_GE(kills, 3);
   for (const char* file : {"/sweep/sweep.json", "/sweep/sweep.csv", "/sweep/sweep.png"})
     EXPECT_EQ(read_file(killed + file), read_file(whole + file)) << file;

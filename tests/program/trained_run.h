@@ -2,8 +2,11 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <filesystem>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -46,6 +49,25 @@ class TrainedRun : public ::testing::Test {
   static Finished ddpm(std::vector<std::string> arguments) {
     arguments.insert(arguments.end(), {"--progress", "none"});
     return run(arguments);
+  }
+
+  // Starts the program again and again and kills it after a time between these, which grows so that
+  // every part of the work gets done in the end; returns how often it was killed.
+  static int kill_until_done(const std::vector<std::string>& arguments, unsigned seed,
+                             useconds_t shortest, useconds_t longest, useconds_t growth) {
+    std::mt19937 random(seed);
+    for (int kills = 0; kills < 200; ++kills) {
+      Program program(arguments);
+      usleep(std::uniform_int_distribution<useconds_t>(shortest, longest)(random) +
+             growth * static_cast<useconds_t>(kills));
+      program.signal(SIGKILL);
+      const Finished result = program.wait();
+      if (result.exit_code == 0) return kills;
+      EXPECT_EQ(result.exit_code, 128 + SIGKILL) << result.err;
+      if (result.exit_code != 128 + SIGKILL) return kills;
+    }
+    ADD_FAILURE() << "killed 200 times and not done";
+    return 200;
   }
 
   static inline TemporaryFolder* shared_ = nullptr;

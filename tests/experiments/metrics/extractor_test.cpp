@@ -234,9 +234,10 @@ TEST(FeatureComparison, SaysWhatTooFewSamplesDoNotAllow) {
   const FeatureComparison few(space, summarise(space, three, dataset.image_shape, frechet),
                               reference, *frechet);
   EXPECT_FALSE(few.coverage || few.frechet_limit);
-  ASSERT_EQ(few.missing.size(), 2U);
+  ASSERT_EQ(few.missing.size(), 3U);
   EXPECT_EQ(few.missing[0].first, "fd_inf");
-  EXPECT_THAT(few.missing[1].second, HasSubstr("3 samples and 1500 reference images, at least 4"));
+  EXPECT_EQ(few.missing[2].first, "recall");
+  EXPECT_THAT(few.missing[2].second, HasSubstr("3 samples and 1500 reference images, at least 4"));
 }
 
 }  // namespace

@@ -160,15 +160,16 @@ TEST_F(InceptionGolden, MetricsOfImagesAreThoseOfTorchFidelity) {
   write_safetensors(path("golden.safetensors"), testing::golden_inception_weights().all());
   const InceptionSpace space(path("golden.safetensors"), InceptionResize::kTf, dataset,
                              Device::kCpu);
-  const auto summary = [&](const char* set, std::shared_ptr<const FrechetReference> reference) {
+  const auto images = [](const char* set) {
     Split split;
     split.count = 12;
     split.pixels = testing::golden_images(set, 12, 32);
-    return summarise(space, split, dataset.image_shape, std::move(reference));
+    return split;
   };
-  const FeatureSummary real = summary("real", nullptr);
+  const FeatureSummary real = summarise(space, images("real"), dataset.image_shape);
   const auto frechet = std::make_shared<const FrechetReference>(real.statistics);
-  const FeatureComparison c(space, summary("fake", frechet), real, *frechet);
+  const FeatureComparison c(space, summarise(space, images("fake"), dataset.image_shape, frechet),
+                            real, *frechet);
   const Hdf5Reader file(DDPM_TEST_DATA "/inception.h5");
   const auto expect_near = [&](const char* name, double actual) {
     const double expected = file.number("/metrics", name);
@@ -179,6 +180,15 @@ TEST_F(InceptionGolden, MetricsOfImagesAreThoseOfTorchFidelity) {
   expect_near("kid", c.kernel->mean);
   expect_near("precision", c.coverage->precision);
   expect_near("recall", c.coverage->recall);
+
+  // Random weights tell classes apart badly: the score is little more than 1, and what it is more
+  // has the features' error squared.
+  InceptionScore score(12, space.logit_count(), 3);
+  score.add(space.features(images("fake")).logits);
+  const double excess = file.number("/metrics", "is") - 1,
+               deviation = file.number("/metrics", "is_std");
+  EXPECT_NEAR(score.result().mean - 1, excess, 1e-3 * excess);
+  EXPECT_NEAR(score.result().std, deviation, 1e-3 * deviation);
 }
 
 }  // namespace
