@@ -3,6 +3,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "framework/core/memory.h"
 #include "framework/cpu/conv2d_algorithms.h"
@@ -106,6 +107,14 @@ ExperimentConfig::ExperimentConfig(const Config& config)
       sampling(read_sampling(config, optimizer.averages)),
       sampler(read_sampler(config.child("sampling", "drawing images"))),
       evaluation(read_evaluation(config)) {}
+
+nlohmann::ordered_json resolve_recorded(const nlohmann::ordered_json& recorded,
+                                        const std::string& source) {
+  const Config reader(ConfigSource::parse_text(recorded.dump(2), source));
+  const ExperimentConfig read(reader);
+  reader.finish();
+  return reader.resolved();
+}
 
 void apply_cpu_options(const ExperimentConfig& config) {
   cpu::set_thread_count(config.threads);

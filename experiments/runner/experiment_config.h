@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 
 #include "data/registry.h"
@@ -51,6 +52,11 @@ struct ExperimentConfig {
   std::unique_ptr<Sampler> sampler;
   EvaluationOptions evaluation;
 };
+
+// What a run recorded, as this program reads it: keys that are younger than the run have their
+// defaults. `source` is the file, for messages.
+nlohmann::ordered_json resolve_recorded(const nlohmann::ordered_json& recorded,
+                                        const std::string& source);
 
 // What the configuration says about the CPU backend, from here on: threads and algorithms.
 void apply_cpu_options(const ExperimentConfig& config);

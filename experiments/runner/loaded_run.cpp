@@ -35,8 +35,9 @@ void forget_sampler(ConfigSource& source, const Json& recorded,
 LoadedRun::LoadedRun(const std::string& path, const std::string& checkpoint_file,
                      const std::vector<std::string>& overrides)
     : folder(RunFolder::open(path)) {
-  const Json recorded = folder.read_json("config.json");
-  ConfigSource source = ConfigSource::parse_text(recorded.dump(2), folder.file("config.json"));
+  const std::string file = folder.file("config.json");
+  const Json recorded = resolve_recorded(folder.read_json("config.json"), file);
+  ConfigSource source = ConfigSource::parse_text(recorded.dump(2), file);
   forget_sampler(source, recorded, overrides);
   for (const std::string& assignment : overrides) source.set(assignment);
   const Config reader(std::move(source));
@@ -56,10 +57,10 @@ LoadedRun::LoadedRun(const std::string& path, const std::string& checkpoint_file
   checkpoint = checkpoint_file.empty() ? find_latest(folder.checkpoints()) : checkpoint_file;
   DDPM_CHECK(!checkpoint.empty(), "{}: the run has no checkpoint yet", path);
   info = load_weights(checkpoint, config->sampling.weights, model->parameters);
-  const Json trained = Json::parse(info.config_json, nullptr, false);
+  const Json trained = resolve_recorded(Json::parse(info.config_json, nullptr, false), checkpoint);
   for (const char* part : {"model", "data"})
-    DDPM_CHECK(trained.is_object() && trained.contains(part) && trained[part] == recorded[part],
-               "{}: its '{}' is not that of the run {}", checkpoint, part, path);
+    DDPM_CHECK(trained[part] == recorded[part], "{}: its '{}' is not that of the run {}",
+               checkpoint, part, path);
 }
 
 Json identity_json(const LoadedRun& run) {

@@ -125,7 +125,9 @@ class Run {
       folder_ = RunFolder::create(request_.out, request_.overwrite);
     } else {
       folder_ = RunFolder::open(request_.out);
-      check_resumable(folder_->read_json("config.json"), resolved_, request_.out);
+      const Json recorded = folder_->read_json("config.json");
+      check_resumable(resolve_recorded(recorded, folder_->file("config.json")), resolved_,
+                      request_.out);
       checkpoint_ = find_latest(folder_->checkpoints());
     }
     folder_->write_json("config.json", resolved_);
