@@ -81,7 +81,9 @@ ExportOutcome export_run(const ExportRequest& request) {
   outcome.weights = describe(request.weights, run.info);
   outcome.step = run.info.step;
   outcome.parameters = parameters.count();
-  if (!is_file) fs::create_directories(out);
+  std::error_code error;
+  if (!is_file) fs::create_directories(out, error);
+  DDPM_CHECK(!error, "{}: cannot create the folder: {}", request.out, error.message());
   const auto levels = static_cast<int64_t>(options->channel_multipliers.size());
   write_safetensors(outcome.weights_file, to_diffusers(parameters, levels),
                     {{"format", "pt"},

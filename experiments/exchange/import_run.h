@@ -22,7 +22,8 @@ struct ImportRequest {
 
 struct ImportOutcome {
   std::string weights_file, config_file;  // config_file: empty without one
-  std::string prefix, weights;            // weights: what the file says of itself, or ""
+  std::string prefix;
+  std::string weights;  // "ema, decay 0.9999" or whatever the file says of itself; or ""
   int64_t parameters = 0;
 };
 
