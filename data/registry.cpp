@@ -3,12 +3,14 @@
 #include "data/registry.h"
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "data/cifar10.h"
 #include "data/digits.h"
 #include "data/gaussian_mixture.h"
 #include "data/idx.h"
+#include "data/image_folder.h"
 
 namespace ddpm {
 namespace {
@@ -33,12 +35,17 @@ std::vector<int64_t> read_size(const Config& config) {
 }
 
 Resize read_resize(const Config& config) {
-  const std::string name = config.choice("resize", "none", {"none", "pad", "nearest", "bilinear"},
-                                         "how images get that size");
-  return name == "pad"        ? Resize::kPad
-         : name == "nearest"  ? Resize::kNearest
-         : name == "bilinear" ? Resize::kBilinear
-                              : Resize::kNone;
+  static const std::map<std::string, Resize> modes = {
+      {"none", Resize::kNone},      {"pad", Resize::kPad},           {"nearest", Resize::kNearest},
+      {"box", Resize::kBox},        {"bilinear", Resize::kBilinear}, {"bicubic", Resize::kBicubic},
+      {"lanczos", Resize::kLanczos}};
+  return modes.at(config.choice("resize", "none",
+                                {"none", "pad", "nearest", "box", "bilinear", "bicubic", "lanczos"},
+                                "how images get that size"));
+}
+
+int64_t read_channels(const Config& config) {
+  return config.integer("channels", 0, 0, 3, "1: grey, 3: colour, 0: as stored");
 }
 
 class Digits final : public DataSource {
@@ -103,6 +110,41 @@ class Idx final : public DataSource {
  private:
   Dataset read() const override { return read_idx_dataset(paths_); }
   IdxPaths paths_;
+};
+
+// Sizes and channels are changed image by image while they are read: the files may differ in both.
+class ImageFolder final : public DataSource {
+ public:
+  explicit ImageFolder(const Config& config)
+      : DataSource(config),
+        options_{
+            .path = config.string("path", required, "folder of PNG and JPEG files"),
+            .test_path = config.string("test_path", "", "folder of held-out images"),
+            .channels = read_channels(config),
+            .size = read_size(config),
+            .crop = config.choice("crop", "center", {"center", "none"},
+                                  "what a filter changes the size of: the largest centred part "
+                                  "of the right aspect ratio, or the whole image") == "center",
+            .resize = read_resize(config)} {
+    const std::string labels =
+        config.choice("labels", "folder", {"folder", "prefix", "none"},
+                      "the class: the first folder, or the file's name up to "
+                      "its first _");
+    const std::string alpha =
+        config.choice("alpha", "refuse", {"refuse", "drop", "white", "black"},
+                      "transparent pixels: their colour, or laid over white or black");
+    options_.labels = labels == "folder"   ? ImageLabels::kFolder
+                      : labels == "prefix" ? ImageLabels::kPrefix
+                                           : ImageLabels::kNone;
+    options_.alpha = alpha == "refuse"  ? Alpha::kRefuse
+                     : alpha == "drop"  ? Alpha::kDrop
+                     : alpha == "white" ? Alpha::kWhite
+                                        : Alpha::kBlack;
+  }
+
+ private:
+  Dataset read() const override { return read_image_folder(options_); }
+  ImageFolderOptions options_;
 };
 
 class Mixture final : public DataSource {
@@ -204,7 +246,7 @@ class Mixture final : public DataSource {
 DataSource::DataSource(const Config& config, int64_t default_holdout)
     : size_(read_size(config)),
       resize_(read_resize(config)),
-      channels_(config.integer("channels", 0, 0, 3, "1: grey, 3: colour, 0: as stored")),
+      channels_(read_channels(config)),
       limit_(config.integer("limit", 0, 0, kMaxCount, "keep so many training images, 0: all")),
       holdout_(config.integer("holdout", default_holdout, 0, kMaxCount,
                               "hold out so many images of data that come without a test split")),
@@ -236,6 +278,8 @@ const Registry<DataSource>& datasets() {
           {"mnist", "70,000 28x28 grey handwritten digits", factory<DataSource, Mnist>()},
           {"idx", "any images in IDX files", factory<DataSource, Idx>()},
           {"cifar10", "60,000 32x32 colour images, binary version", factory<DataSource, Cifar10>()},
+          {"image_folder", "PNG and JPEG files, classes by folder",
+           factory<DataSource, ImageFolder>()},
           {"gaussian_mixture", "synthetic points or images with a known density",
            factory<DataSource, Mixture>()},
       });

@@ -69,6 +69,8 @@ const Command kAblateCommand = {
       line.text("-o,--out", options->request.out, "DIR", "study folder; default: runs/<its name>");
       line.text("--seeds", options->seeds, "LIST", "such as 0-4,7, instead of the study's");
       line.text("--only", options->only, "NAMES", "these variants, separated by commas");
+      line.flag("--independent", options->request.independent,
+                "every variant draws its own random numbers; default: one seed, one set of them");
       line.flag("-n,--dry-run", options->dry_run, "print the cells as JSON and write nothing");
       line.assignments(options->request.overrides);
       line.shorthand("--device", "device", "NAME", "auto, cpu or cuda");

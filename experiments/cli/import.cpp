@@ -38,11 +38,11 @@ int run_import(const ImportOptions& options, const CommandLine& line) {
                 {"weights", outcome.weights},
                 {"parameters", outcome.parameters}});
   } else {
-    fmt::print(
-        "{}  {} parameters from {}, {} weights; they are the raw weights and every running "
-        "average of step 0\n",
-        options.out, outcome.parameters, outcome.weights_file,
-        outcome.weights.empty() ? "unnamed" : outcome.weights);
+    fmt::print("{}  {} parameters from {}\n", options.out, outcome.parameters,
+               outcome.weights_file);
+    fmt::print("{}; here they are the raw weights and every running average, at step 0\n",
+               outcome.weights.empty() ? "the file does not say whether they are raw or averaged"
+                                       : "the file calls them '" + outcome.weights + "'");
   }
   return kExitOk;
 }

@@ -108,20 +108,17 @@ KernelDistance kernel_distance(const Tensor& x, const Tensor& y,
   DDPM_CHECK(result.subset_size >= 2 && options.subsets >= 1,
              "kernel distance: {} subsets of {} images; at least 1 of 2 needed", options.subsets,
              result.subset_size);
-  std::vector<double> values(static_cast<size_t>(options.subsets));
+  // Eigen aligns its own memory: it adds up a vector at any other address in an order that depends
+  // on the address.
+  Eigen::ArrayXd values(options.subsets);
   cpu::parallel_for(options.subsets, [&](int64_t i) {
     const auto draw = [&](const Rows& rows, const char* site) {
       return draw_rows(rows, result.subset_size, options.seed, site, i);
     };
-    values[static_cast<size_t>(i)] =
-        squared_mmd(draw(x_rows, "kernel_distance/x"), draw(y_rows, "kernel_distance/y"));
+    values(i) = squared_mmd(draw(x_rows, "kernel_distance/x"), draw(y_rows, "kernel_distance/y"));
   });
-  // In this order: Eigen's sums over memory that it does not own depend on where that lies.
-  const double count = static_cast<double>(options.subsets);
-  for (const double value : values) result.mean += value / count;
-  double variance = 0;
-  for (const double value : values) variance += std::pow(value - result.mean, 2) / count;
-  result.std = std::sqrt(variance);
+  result.mean = values.mean();
+  result.std = std::sqrt((values - result.mean).square().mean());
   return result;
 }
 

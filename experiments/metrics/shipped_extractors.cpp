@@ -10,6 +10,7 @@
 
 DDPM_EMBED(ddpm_extractor_digits, DDPM_EXTRACTORS "/digits.h5");
 DDPM_EMBED(ddpm_extractor_fashion, DDPM_EXTRACTORS "/fashion.h5");
+DDPM_EMBED(ddpm_extractor_fashion16, DDPM_EXTRACTORS "/fashion16.h5");
 
 namespace ddpm {
 namespace {
@@ -22,6 +23,7 @@ struct ShippedFile {
 const ShippedFile kShipped[] = {
     {"shipped digits.h5", {ddpm_extractor_digits_begin, ddpm_extractor_digits_end}},
     {"shipped fashion.h5", {ddpm_extractor_fashion_begin, ddpm_extractor_fashion_end}},
+    {"shipped fashion16.h5", {ddpm_extractor_fashion16_begin, ddpm_extractor_fashion16_end}},
 };
 
 }  // namespace
@@ -41,7 +43,7 @@ std::string missing_extractor_message(const std::string& dataset, const Shape& i
   std::string known;
   for (const ShippedFile& shipped : kShipped) {
     const ExtractorInfo info = read_extractor_info(Hdf5Reader(shipped.name, shipped.bytes));
-    known += fmt::format("{}{} {}", known.empty() ? "" : " and ", info.dataset, info.image_shape);
+    known += fmt::format("{}{} {}", known.empty() ? "" : ", ", info.dataset, info.image_shape);
   }
   return fmt::format(
       "no feature extractor is shipped for data '{}' with images {}, only for {}. Train one with "

@@ -138,18 +138,58 @@ std::vector<Chart> bound_charts(const StudyFiles& study) {
   return charts.take();
 }
 
+std::vector<Chart> evaluation_charts(const StudyFiles& study) {
+  ChartList charts;
+  for (const RunFiles& run : study.runs) {
+    if (run.evaluations.empty()) continue;
+    const Json& infos = at(run.result, "metric_info");
+    const Json& metrics = at(run.result, "metrics");
+    const double last_step = number_at(at(run.result, "evaluated"), "step");
+    for (const auto& [name, value] : at(run.evaluations.back(), "evaluation").items()) {
+      if (name.starts_with("sample_") || text_at(at(infos, name), "better").empty()) continue;
+      Points points;
+      for (const Json& line : run.evaluations) {
+        const double x = number_at(line, "step"), y = number_at(at(line, "evaluation"), name);
+        if (x < last_step && std::isfinite(y)) points.emplace_back(x, y);
+      }
+      const double last = number_at(metrics, name);
+      if (std::isfinite(last_step) && std::isfinite(last)) points.emplace_back(last_step, last);
+      Chart& c = charts.get(name, [&] {
+        return Chart{name, "Measured during training and at the end.",
+                     chart("step", name.c_str(), false, false)};
+      });
+      add_series(c, study, run, points);
+    }
+  }
+  return charts.take();
+}
+
+Points rate_distortion_curve(const RunFiles& run, const std::string& split,
+                             const std::string& variance) {
+  const Json& likelihood = at(at(run.likelihood, "split"), split);
+  const std::vector<double> rmse = numbers(at(likelihood, "rmse"));
+  for (const Json& bound : at(likelihood, "bounds")) {
+    if (text_at(bound, "variance") != variance) continue;
+    const std::vector<double> terms = numbers(at(bound, "terms"));
+    // x_t is known once the prior and L_s for all s > t are sent.
+    double rate = number_at(likelihood, "prior");
+    if (terms.size() != rmse.size() || !std::isfinite(rate)) return {};
+    Points points;
+    for (size_t t = terms.size(); t-- > 0; rate += terms[t]) {
+      if (!std::isfinite(terms[t]) || !std::isfinite(rmse[t])) return {};
+      points.emplace_back(rate, rmse[t]);
+    }
+    return points;
+  }
+  return {};
+}
+
 std::vector<Chart> rate_distortion_charts(const StudyFiles& study) {
   ChartList charts;
   for (const RunFiles& run : study.runs) {
     for_each_split(run, [&](const std::string& split, const Json& likelihood) {
-      const std::vector<double> rmse = numbers(at(likelihood, "rmse"));
       for (const Json& bound : at(likelihood, "bounds")) {
         const std::string variance = text_at(bound, "variance");
-        const std::vector<double> terms = numbers(at(bound, "terms"));
-        // One term that was never evaluated leaves every later rate unknown.
-        const bool complete = std::all_of(terms.begin(), terms.end(),
-                                          [](double term) { return std::isfinite(term); });
-        if (!complete || terms.size() != rmse.size()) continue;
         Chart& c = charts.get(split + "/" + variance, [&] {
           return Chart{
               fmt::format("Rate and distortion, {} split, {} variance", split, variance),
@@ -157,13 +197,7 @@ std::vector<Chart> rate_distortion_charts(const StudyFiles& study) {
               "estimate of x_0.",
               chart("rate (bits/dim)", "RMSE", false, false)};
         });
-        // x_t is known once the prior and L_s for all s > t are sent.
-        double rate = number_at(likelihood, "prior");
-        if (!std::isfinite(rate)) continue;
-        Points points;
-        for (size_t t = terms.size(); t-- > 0; rate += terms[t])
-          if (std::isfinite(rmse[t])) points.emplace_back(rate, rmse[t]);
-        add_series(c, study, run, points);
+        add_series(c, study, run, rate_distortion_curve(run, split, variance));
       }
     });
   }

@@ -8,7 +8,10 @@
 
 #include "experiments/report/assets.h"
 #include "experiments/report/charts.h"
+#include "experiments/report/compare.h"
 #include "experiments/report/html.h"
+#include "experiments/report/paper_tables.h"
+#include "experiments/report/statistics_tables.h"
 #include "experiments/report/study_folder.h"
 #include "experiments/report/tables.h"
 #include "experiments/runner/build_info.h"
@@ -111,8 +114,7 @@ std::string footer(const StudyFiles& study) {
   std::string html =
       "<p>Every number on this page was read from the files in the folder; nothing was entered by "
       "hand. A spread over seeds is a sample standard deviation, not an error of the mean, and "
-      "says "
-      "little below five seeds. Curves are means over short pieces of the log.</p>";
+      "says little below five seeds. Curves are means over short pieces of the log.</p>";
   if (has_paper)
     html +=
         "<p>The paper's numbers are those that the study file names. They were measured on the "
@@ -124,18 +126,35 @@ std::string footer(const StudyFiles& study) {
                     utc_now(), program_version(), escape_html(git_describe()));
 }
 
-std::string document(const StudyFiles& study) {
+// What comes first: the results of a study, of a run, of two runs.
+std::string study_sections(const StudyFiles& study, Page& page) {
+  page.section("results", "Results", results_table(study));
+  if (const std::string html = comparison_tables(study); !html.empty())
+    page.section("statistics", "Statistics", html);
+  if (const std::string html = paper_tables(study); !html.empty())
+    page.section("paper", "The paper's tables", html);
+  return metrics_table(study) + measurement_table(study);
+}
+
+enum class Kind { kStudy, kRun, kPair };
+
+std::string document(const StudyFiles& study, Kind kind) {
   Page page;
-  const std::string metrics = metrics_table(study) + measurement_table(study);
-  // Of a single run all metrics are the result.
-  if (study.is_study) {
-    page.section("results", "Results", results_table(study));
+  std::string all_metrics;
+  if (kind == Kind::kStudy) {
+    all_metrics = study_sections(study, page);
+  } else if (kind == Kind::kPair) {
+    page.section("differences", "What differs", pair_differences_table(study));
+    page.section("metrics", "Metrics", pair_metrics_table(study) + measurement_table(study));
   } else {
-    page.section("metrics", "Metrics", metrics);
+    page.section("metrics", "Metrics", metrics_table(study) + measurement_table(study));
   }
   page.section("runs", "Runs", runs_table(study));
   if (const auto charts = training_charts(study); !charts.empty())
     page.section("training", "Training", page.charts(charts));
+  if (const auto charts = evaluation_charts(study); !charts.empty())
+    page.section("evaluations", "Evaluations during training",
+                 over_training_table(study) + page.charts(charts));
   if (const std::string html = grids(study); !html.empty())
     page.section("samples", "Samples", html);
   const bool has_bounds =
@@ -146,7 +165,7 @@ std::string document(const StudyFiles& study) {
     std::ranges::move(rate_distortion_charts(study), std::back_inserter(charts));
     page.section("likelihood", "Likelihood", bounds_table(study) + page.charts(charts));
   }
-  if (study.is_study) page.section("metrics", "All metrics", metrics);
+  if (!all_metrics.empty()) page.section("metrics", "All metrics", all_metrics);
   page.section("configuration", "Configuration", differences_table(study));
   page.section("environment", "Environment", environment_table(study));
 
@@ -177,7 +196,12 @@ std::string document(const StudyFiles& study) {
 }  // namespace report
 
 std::string render_report(const std::string& study_or_run_folder) {
-  return report::document(report::read_study(study_or_run_folder));
+  const report::StudyFiles files = report::read_study(study_or_run_folder);
+  return report::document(files, files.is_study ? report::Kind::kStudy : report::Kind::kRun);
+}
+
+std::string render_comparison(const std::string& run_a, const std::string& run_b) {
+  return report::document(report::read_pair(run_a, run_b), report::Kind::kPair);
 }
 
 void write_report(const std::string& study_or_run_folder, const std::string& html_path) {

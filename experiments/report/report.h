@@ -7,6 +7,8 @@
 namespace ddpm {
 
 std::string render_report(const std::string& study_or_run_folder);
+// Two runs side by side.
+std::string render_comparison(const std::string& run_a, const std::string& run_b);
 void write_report(const std::string& study_or_run_folder, const std::string& html_path);
 
 }  // namespace ddpm

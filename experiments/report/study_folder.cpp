@@ -79,7 +79,8 @@ RunFiles read_run(const fs::path& path, const Reader& reader) {
   run.config = reader.json(path / "config.json");
   run.run = reader.json(path / "run.json");
   if (run.config.is_null()) run.config = at(run.result, "config");
-  run.metrics = reader.lines(path / "metrics.jsonl");
+  for (Json& line : reader.lines(path / "metrics.jsonl"))
+    (line.contains("evaluation") ? run.evaluations : run.metrics).push_back(std::move(line));
   run.likelihood = reader.json(path / "likelihood.json");
   run.grid_path = newest_png(path / "samples");
 

@@ -19,12 +19,13 @@ struct RunFiles {
   std::string folder;  // its name below runs/
   std::string variant, status, reason;
   int64_t seed = 0, diverged_at_step = -1;
-  Json result;                // {} if there is none
-  Json config;                // resolved
-  Json run;                   // run.json
-  std::vector<Json> metrics;  // lines of metrics.jsonl
-  Json likelihood;            // null if not evaluated
-  std::string grid_path;      // the newest of samples/*.png, or ""
+  Json result;                    // {} if there is none
+  Json config;                    // resolved
+  Json run;                       // run.json
+  std::vector<Json> metrics;      // lines of metrics.jsonl that log steps
+  std::vector<Json> evaluations;  // and those that evaluations left
+  Json likelihood;                // null if not evaluated
+  std::string grid_path;          // the newest of samples/*.png, or ""
 
   std::string label() const;  // "cosine, seed 0"
 };

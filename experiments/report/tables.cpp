@@ -7,70 +7,11 @@
 #include <map>
 
 #include "experiments/report/html.h"
+#include "experiments/report/html_table.h"
+#include "experiments/report/selection.h"
 
 namespace ddpm::report {
 namespace {
-
-// A table under construction; cells are escaped as they come.
-class Table {
- public:
-  explicit Table(const std::string& caption = "") {
-    html_ = "<div class=\"scroll\"><table>";
-    if (!caption.empty()) html_ += "<caption>" + escape_html(caption) + "</caption>";
-  }
-  struct Column {
-    std::string title;
-    const char* style = "";  // "number", "number paper", "wrap"
-  };
-  struct Group {
-    std::string title;
-    size_t columns;
-  };
-  void head(const std::vector<Column>& columns, const std::vector<Group>& groups = {}) {
-    columns_ = columns;
-    html_ += "<thead>";
-    if (!groups.empty()) {
-      html_ += "<tr class=\"groups\">";
-      for (const Group& group : groups)
-        html_ += fmt::format("<th colspan=\"{}\" scope=\"colgroup\">{}</th>", group.columns,
-                             escape_html(group.title));
-      html_ += "</tr>";
-    }
-    html_ += "<tr>";
-    for (const Column& column : columns)
-      html_ += fmt::format("<th scope=\"col\" class=\"{}\">{}</th>", column.style,
-                           escape_html(column.title));
-    html_ += "</tr></thead><tbody>\n";
-  }
-  // Cells are finished HTML; the first heads the row.
-  void row(const std::vector<std::string>& cells) {
-    html_ += "<tr>";
-    for (size_t i = 0; i < cells.size(); ++i)
-      html_ += i == 0 ? fmt::format("<th scope=\"row\">{}</th>", cells[i])
-                      : fmt::format("<td class=\"{}\">{}</td>", columns_[i].style, cells[i]);
-    html_ += "</tr>\n";
-  }
-  std::string finish() const { return html_ + "</tbody></table></div>\n"; }
-
- private:
-  std::string html_;
-  std::vector<Column> columns_;
-};
-
-const char* const kNone = "–";
-
-std::string number_text(double value) {
-  if (!std::isfinite(value)) return kNone;
-  const bool is_count = std::trunc(value) == value && std::abs(value) < 1e15;
-  return is_count ? fmt::format("{:.0f}", value) : fmt::format("{:.5g}", value);
-}
-
-std::string json_text(const Json& value) {
-  if (value.is_null()) return kNone;
-  if (value.is_string()) return value.get<std::string>();
-  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-}
-std::string json_html(const Json& value) { return escape_html(json_text(value)); }
 
 std::string status_html(const RunFiles& run) {
   static const std::vector<std::string> known = {"completed",   "diverged",   "failed",
@@ -79,49 +20,6 @@ std::string status_html(const RunFiles& run) {
   std::string text = escape_html(run.status);
   if (run.diverged_at_step >= 0) text += fmt::format(" at step {}", run.diverged_at_step);
   return fmt::format("<span class=\"status {}\">{}</span>", is_known ? run.status : "failed", text);
-}
-
-void add_new(std::vector<std::string>& list, const std::string& item) {
-  if (std::find(list.begin(), list.end(), item) == list.end()) list.push_back(item);
-}
-
-std::vector<const RunFiles*> runs_of(const StudyFiles& study, const std::string& variant) {
-  std::vector<const RunFiles*> runs;
-  for (const RunFiles& run : study.runs)
-    if (run.variant == variant) runs.push_back(&run);
-  return runs;
-}
-
-std::vector<std::string> metric_names(const StudyFiles& study) {
-  std::vector<std::string> names;
-  for (const RunFiles& run : study.runs) {
-    const Json& metrics = at(run.result, "metrics");
-    if (!metrics.is_object()) continue;
-    for (const auto& [name, value] : metrics.items())
-      if (value.is_number()) add_new(names, name);
-  }
-  return names;
-}
-
-// A run that diverged has no say in what the variant achieves; it is counted beside it.
-std::vector<double> values_of(const StudyFiles& study, const std::string& variant,
-                              const std::string& metric) {
-  std::vector<double> values;
-  for (const RunFiles* run : runs_of(study, variant)) {
-    const double value = number_at(at(run->result, "metrics"), metric);
-    if (run->status == "completed" && std::isfinite(value)) values.push_back(value);
-  }
-  return values;
-}
-
-// " ↓" where less is better.
-std::string arrow(const StudyFiles& study, const std::string& metric) {
-  for (const RunFiles& run : study.runs) {
-    const std::string better = text_at(at(at(run.result, "metric_info"), metric), "better");
-    if (better == "lower") return " ↓";
-    if (better == "higher") return " ↑";
-  }
-  return "";
 }
 
 // "2 completed, 1 diverged".
@@ -139,38 +37,9 @@ std::string status_counts(const std::vector<const RunFiles*>& runs) {
   return text;
 }
 
-std::string run_name(const RunFiles& run) {
-  return fmt::format("<span class=\"id\">{}</span>", escape_html(run.folder));
-}
+std::string run_name(const RunFiles& run) { return id_html(run.folder); }
 
 }  // namespace
-
-Spread spread_of(const std::vector<double>& values) {
-  Spread spread{.n = std::ssize(values), .mean = NAN, .std = NAN, .min = NAN, .max = NAN};
-  if (values.empty()) return spread;
-  const double n = static_cast<double>(values.size());
-  double sum = 0, squares = 0;
-  for (double v : values) sum += v;
-  spread.mean = sum / n;
-  for (double v : values) squares += (v - spread.mean) * (v - spread.mean);
-  if (values.size() > 1) spread.std = std::sqrt(squares / (n - 1));
-  const auto [min, max] = std::minmax_element(values.begin(), values.end());
-  spread.min = *min, spread.max = *max;
-  return spread;
-}
-
-std::string format_spread(const Spread& spread) {
-  if (spread.n == 0) return kNone;
-  if (!(spread.std > 0)) {
-    const char* deviation = spread.n > 1 ? " ± 0" : "";
-    return number_text(spread.mean) + deviation;
-  }
-  // Two digits of the deviation.
-  const int decimals = 1 - static_cast<int>(std::floor(std::log10(spread.std)));
-  if (decimals > 6) return fmt::format("{:.5g} ± {:.1e}", spread.mean, spread.std);
-  const int shown = std::max(decimals, 0);
-  return fmt::format("{:.{}f} ± {:.{}f}", spread.mean, shown, spread.std, shown);
-}
 
 std::vector<std::pair<std::string, std::string>> flatten(const Json& config) {
   std::vector<std::pair<std::string, std::string>> leaves;
@@ -187,19 +56,17 @@ std::vector<std::pair<std::string, std::string>> flatten(const Json& config) {
 }
 
 std::string results_table(const StudyFiles& study) {
-  // What the study file asks for, else everything.
-  std::vector<std::string> measured, paper;
-  for (const Json& column : at(study.study, "columns"))
-    if (column.is_string()) measured.push_back(column.get<std::string>());
-  if (measured.empty()) measured = metric_names(study);
+  const std::vector<std::string> measured = table_columns(study);
+  std::vector<std::string> paper;
   for (const std::string& variant : study.variants) {
     const Json& numbers = study.paper(variant);
     if (!numbers.is_object()) continue;
     for (const auto& [name, value] : numbers.items()) add_new(paper, name);
   }
   Table table(
-      "Mean ± standard deviation over the completed seeds. A dash means that nothing was "
-      "measured.");
+      "Mean ± standard deviation over the completed seeds, of the last checkpoint; below it, of "
+      "the "
+      "best evaluation during training. A dash means that nothing was measured.");
   std::vector<Table::Column> head = {{"Variant"}, {"Runs"}};
   for (const std::string& name : measured) head.push_back({name + arrow(study, name), "number"});
   for (const std::string& name : paper) head.push_back({name, "number paper"});
@@ -212,8 +79,12 @@ std::string results_table(const StudyFiles& study) {
   for (const std::string& variant : study.variants) {
     std::vector<std::string> cells = {escape_html(study.label(variant)),
                                       escape_html(status_counts(runs_of(study, variant)))};
-    for (const std::string& name : measured)
+    for (const std::string& name : measured) {
+      const Spread best = spread_of(values_of(study, variant, name + "_best"));
       cells.push_back(format_spread(spread_of(values_of(study, variant, name))));
+      if (best.n > 0)
+        cells.back() += fmt::format("<div class=\"sub\">best {}</div>", format_spread(best));
+    }
     for (const std::string& name : paper)
       cells.push_back(json_html(at(study.paper(variant), name)));
     table.row(cells);
@@ -236,9 +107,9 @@ std::string metrics_table(const StudyFiles& study) {
     for (const std::string& variant : study.variants) {
       const Spread s = spread_of(values_of(study, variant, name));
       if (s.n == 0) continue;
-      table.row({"<span class=\"id\">" + escape_html(name) + "</span>" + arrow(study, name),
-                 escape_html(study.label(variant)), fmt::format("{}", s.n), number_text(s.mean),
-                 number_text(s.std), number_text(s.min), number_text(s.max)});
+      table.row({id_html(name) + arrow(study, name), escape_html(study.label(variant)),
+                 fmt::format("{}", s.n), number_text(s.mean), number_text(s.std),
+                 number_text(s.min), number_text(s.max)});
     }
   }
   return table.finish();
@@ -359,8 +230,7 @@ std::string measurement_table(const StudyFiles& study) {
       const std::string row = name + info.dump(-1, ' ', false, Json::error_handler_t::replace);
       if (std::find(seen.begin(), seen.end(), row) != seen.end()) continue;
       seen.push_back(row);
-      table.row({"<span class=\"id\">" + escape_html(name) + "</span>",
-                 json_html(at(info, "n_gen")), json_html(at(info, "n_ref")),
+      table.row({id_html(name), json_html(at(info, "n_gen")), json_html(at(info, "n_ref")),
                  json_html(at(info, "extractor")), other});
     }
   }

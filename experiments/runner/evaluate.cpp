@@ -37,10 +37,36 @@ class Evaluation {
       : request_(request),
         progress_(request.progress),
         run_(request.run, request.checkpoint, request.overrides),
-        result_(run_.folder.read_json("result.json")),
+        result_({{"config", run_.folder.read_json("config.json")},
+                 {"metrics", Json::object()},
+                 {"metric_info", Json::object()}}),
         extractor_(wants(request, "samples") ? find_extractor() : nullptr) {}
 
   RunStatus execute() {
+    result_ = run_.folder.read_json("result.json");
+    const Json likelihood = measure();
+    if (!likelihood["split"].empty()) run_.folder.write_json("likelihood.json", likelihood);
+    add_best();
+    result_["timing"]["eval_s"] = seconds_;
+    result_["evaluated"] = {
+        {"step", run_.info.step}, {"weights", run_.config->sampling.weights}, {"at", utc_now()}};
+    run_.folder.write_json("result.json", result_);
+    return status_;
+  }
+
+  Json line() {
+    measure();
+    Json line = {{"step", run_.info.step},
+                 {"settings", run_.settings},
+                 {"evaluation", result_["metrics"]},
+                 {"eval_seconds", seconds_}};
+    if (result_.contains("reason")) line["reason"] = result_["reason"];
+    return line;
+  }
+
+ private:
+  // Fills result_; returns the bound term by term.
+  Json measure() {
     const InterruptGuard guard;
     const auto started = Clock::now();
     const EvaluationOptions& options = run_.config->evaluation;
@@ -50,19 +76,42 @@ class Evaluation {
     DDPM_CHECK(request_.metrics.empty() || !samples || options.samples > 0,
                "metric samples: evaluation.samples is 0");
     Json likelihood = {{"schema", "ddpm.likelihood/1"}, {"split", Json::object()}};
-    if (nll) {
+    if (nll)
       for (const char* split : {"test", "train"}) add_bound(split, likelihood);
-      if (!likelihood["split"].empty()) run_.folder.write_json("likelihood.json", likelihood);
-    }
     if (samples && options.samples > 0) add_samples(options);
-    result_["timing"]["eval_s"] = std::chrono::duration<double>(Clock::now() - started).count();
-    result_["evaluated"] = {
-        {"step", run_.info.step}, {"weights", run_.config->sampling.weights}, {"at", utc_now()}};
-    run_.folder.write_json("result.json", result_);
-    return status_;
+    seconds_ = std::chrono::duration<double>(Clock::now() - started).count();
+    return likelihood;
   }
 
- private:
+  // The best of the evaluations during training and this one, for every metric that has a better
+  // side: papers report it, although it is the luckier number.
+  void add_best() {
+    std::vector<Json> lines = run_.folder.evaluations(run_.settings);
+    std::erase_if(lines, [&](const Json& line) { return line["step"] == run_.info.step; });
+    if (lines.empty()) return;
+    lines.push_back({{"step", run_.info.step}, {"evaluation", result_["metrics"]}});
+    const Json infos = result_["metric_info"];
+    for (const auto& [name, info] : infos.items()) {
+      if (!info.contains("better") || info.contains("best_of")) continue;
+      if (name.starts_with("sample_")) continue;  // whether they are images, not how good
+      const double sign = info["better"] == "lower" ? 1 : -1;
+      const Json* best = nullptr;
+      const auto value = [&](const Json& line) { return line["evaluation"].value(name, Json()); };
+      int64_t count = 0;
+      for (const Json& line : lines) {
+        if (!value(line).is_number()) continue;
+        ++count;
+        if (!best || sign * value(line).get<double>() < sign * value(*best).get<double>())
+          best = &line;
+      }
+      if (count < 2) continue;
+      result_["metrics"][name + "_best"] = value(*best);
+      Json& best_info = result_["metric_info"][name + "_best"] = info;
+      best_info["best_of"] = count;
+      best_info["step"] = (*best)["step"];
+    }
+  }
+
   void add_bound(const std::string& name, Json& likelihood) {
     const SplitLikelihood measured = measure_likelihood(run_, name, progress_);
     if (measured.report.prior.count() == 0) return;
@@ -177,9 +226,12 @@ class Evaluation {
   Json result_;
   std::unique_ptr<FeatureExtractor> extractor_;  // null: only ranges are measured
   RunStatus status_ = RunStatus::kCompleted;
+  double seconds_ = 0;
 };
 
 }  // namespace
+
+Json measure(const EvaluateRequest& request) { return Evaluation(request).line(); }
 
 RunStatus evaluate(const EvaluateRequest& request) {
   for (const std::string& name : request.metrics)

@@ -3,6 +3,7 @@
 // run's result.json, likelihood.json and samples/.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,13 @@ struct EvaluateRequest {
 // kCompleted, kInterrupted (the bound goes on where it stopped; the run's files are as they were),
 // or kDiverged when the samples are no images (the run's result.json says why).
 RunStatus evaluate(const EvaluateRequest& request);
+
+// What the configuration measures, of a run that is still training: {"step", "settings",
+// "evaluation": {metric: value}, "reason" if the samples are no images, "eval_seconds"}, a line of
+// metrics.jsonl. Values of equal settings can be compared. Writes a sample grid and the saved pass
+// of the bound, nothing else; throws Interrupted after a signal. evaluate() adds the best of such
+// lines to the metrics of the last checkpoint, as <metric>_best.
+nlohmann::ordered_json measure(const EvaluateRequest& request);
 
 struct SampleRequest {
   std::string run, checkpoint;

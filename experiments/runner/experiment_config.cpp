@@ -8,6 +8,7 @@
 #include "framework/core/memory.h"
 #include "framework/cpu/conv2d_algorithms.h"
 #include "framework/cpu/parallel.h"
+#include "framework/io/sha256.h"
 
 namespace ddpm {
 namespace {
@@ -53,6 +54,8 @@ TrainingOptions read_training(const Config& root) {
       c.integer("checkpoint_every", o.checkpoint_every, 0, kMaxSteps, "steps; 0: only at the end");
   o.sample_every =
       c.integer("sample_every", o.sample_every, 0, kMaxSteps, "steps a sample grid; 0: none");
+  o.evaluate_every = c.integer("evaluate_every", o.evaluate_every, 0, kMaxSteps,
+                               "steps an evaluation, and one at the end; 0: none");
   o.keep_checkpoints = c.integer("keep_checkpoints", o.keep_checkpoints, 1, 1000000, "the newest");
   return o;
 }
@@ -85,12 +88,24 @@ EvaluationOptions read_evaluation(const Config& root) {
   return o;
 }
 
+// Initial weights, data order, timesteps, noise, dropout, x_T: all are functions of this number and
+// of what is drawn, so that runs which have it in common have them in common.
+uint64_t read_seed(const Config& config) {
+  const int64_t seed = config.integer("seed", 0, 0, kMaxInteger, "of every random stream");
+  const std::string stream =
+      config.string("stream", "",
+                    "runs of one seed and one stream share their random numbers; a study without "
+                    "common random numbers sets it to the variant's name");
+  if (stream.empty()) return static_cast<uint64_t>(seed);
+  // As many bits as a seed may have, so that JSON and HDF5 keep it.
+  return std::stoull(sha256_hex(fmt::format("{}/{}", seed, stream)).substr(0, 13), nullptr, 16);
+}
+
 }  // namespace
 
 ExperimentConfig::ExperimentConfig(const Config& config)
     : name(config.string("name", "", "for people")),
-      seed(static_cast<uint64_t>(
-          config.integer("seed", 0, 0, kMaxInteger, "of every random stream"))),
+      seed(read_seed(config)),
       device(config.choice("device", "auto", {"auto", "cpu", "cuda"}, "where to compute")),
       precision(config.choice("precision", "f32", {"f32", "bf16"},
                               "of the network's activations, their gradients and its matrices")),
@@ -108,12 +123,12 @@ ExperimentConfig::ExperimentConfig(const Config& config)
       sampler(read_sampler(config.child("sampling", "drawing images"))),
       evaluation(read_evaluation(config)) {}
 
-nlohmann::ordered_json resolve_recorded(const nlohmann::ordered_json& recorded,
-                                        const std::string& source) {
-  const Config reader(ConfigSource::parse_text(recorded.dump(2), source));
-  const ExperimentConfig read(reader);
-  reader.finish();
-  return reader.resolved();
+nlohmann::ordered_json with_defaults(const nlohmann::ordered_json& recorded,
+                                     const std::string& name) {
+  const Config config(ConfigSource::parse_text(recorded.dump(2), name));
+  const ExperimentConfig experiment(config);
+  config.finish();
+  return config.resolved();
 }
 
 void apply_cpu_options(const ExperimentConfig& config) {

@@ -16,8 +16,9 @@ namespace ddpm {
 
 struct TrainingOptions {
   int64_t steps = 800000, batch_size = 128;
-  int64_t log_every = 100, checkpoint_every = 5000, sample_every = 0;  // steps; 0: never
-  int64_t keep_checkpoints = 2;                                        // the newest
+  // In steps; 0: never.
+  int64_t log_every = 100, checkpoint_every = 5000, sample_every = 0, evaluate_every = 0;
+  int64_t keep_checkpoints = 2;  // the newest
 };
 
 struct SamplingOptions {
@@ -38,6 +39,7 @@ struct ExperimentConfig {
   explicit ExperimentConfig(const Config& config);
 
   std::string name;
+  // Of every random number: the configuration's seed, mixed with its stream if that has a name.
   uint64_t seed;
   std::string device;     // cpu, cuda or auto
   std::string precision;  // f32 or bf16, of the network; all around it is f32
@@ -53,10 +55,10 @@ struct ExperimentConfig {
   EvaluationOptions evaluation;
 };
 
-// What a run recorded, as this program reads it: keys that are younger than the run have their
-// defaults. `source` is the file, for messages.
-nlohmann::ordered_json resolve_recorded(const nlohmann::ordered_json& recorded,
-                                        const std::string& source);
+// A recorded configuration as this version reads it: keys that are newer than it have their
+// defaults. `name` is what messages call it.
+nlohmann::ordered_json with_defaults(const nlohmann::ordered_json& recorded,
+                                     const std::string& name);
 
 // What the configuration says about the CPU backend, from here on: threads and algorithms.
 void apply_cpu_options(const ExperimentConfig& config);

@@ -35,20 +35,24 @@ void forget_sampler(ConfigSource& source, const Json& recorded,
 LoadedRun::LoadedRun(const std::string& path, const std::string& checkpoint_file,
                      const std::vector<std::string>& overrides)
     : folder(RunFolder::open(path)) {
-  const std::string file = folder.file("config.json");
-  const Json recorded = resolve_recorded(folder.read_json("config.json"), file);
-  ConfigSource source = ConfigSource::parse_text(recorded.dump(2), file);
+  const Json recorded = with_defaults(folder.read_json("config.json"), folder.file("config.json"));
+  ConfigSource source = ConfigSource::parse_text(recorded.dump(2), folder.file("config.json"));
   forget_sampler(source, recorded, overrides);
   for (const std::string& assignment : overrides) source.set(assignment);
   const Config reader(std::move(source));
   config = std::make_unique<ExperimentConfig>(reader);
   reader.finish();
-  for (const std::string& key : differing_keys(recorded, reader.resolved()))
+  const Json& resolved = reader.resolved();
+  settings = config_hash({{"evaluation", resolved["evaluation"]},
+                          {"sampling", resolved["sampling"]},
+                          {"seed", resolved["seed"]},
+                          {"stream", resolved["stream"]}});
+  for (const std::string& key : differing_keys(recorded, resolved))
     DDPM_CHECK(may_override(key),
                "--set {}: only evaluation.*, sampling.*, seed, device, precision, threads and "
                "cpu.winograd can be changed for a finished run",
                key);
-  sampler_name = reader.resolved()["sampling"]["sampler"]["name"];
+  sampler_name = resolved["sampling"]["sampler"]["name"];
   apply_cpu_options(*config);
   const DeviceChoice device = choose_device(config->device, config->precision);
   announce(device);
@@ -57,7 +61,8 @@ LoadedRun::LoadedRun(const std::string& path, const std::string& checkpoint_file
   checkpoint = checkpoint_file.empty() ? find_latest(folder.checkpoints()) : checkpoint_file;
   DDPM_CHECK(!checkpoint.empty(), "{}: the run has no checkpoint yet", path);
   info = load_weights(checkpoint, config->sampling.weights, model->parameters);
-  const Json trained = resolve_recorded(Json::parse(info.config_json, nullptr, false), checkpoint);
+  const Json trained =
+      with_defaults(Json::parse(info.config_json, nullptr, false), checkpoint + " (config_json)");
   for (const char* part : {"model", "data"})
     DDPM_CHECK(trained[part] == recorded[part], "{}: its '{}' is not that of the run {}",
                checkpoint, part, path);

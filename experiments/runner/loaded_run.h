@@ -25,6 +25,7 @@ struct LoadedRun {
   std::string sampler_name;
   std::string checkpoint;  // the file
   CheckpointInfo info;     // of it
+  std::string settings;    // a digest of what evaluations must agree in to be compared
 };
 
 // What decides every number that is computed from the run: its weights, configuration, data and

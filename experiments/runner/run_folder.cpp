@@ -4,8 +4,8 @@
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <system_error>
-#include <vector>
 
 #include "framework/core/check.h"
 #include "framework/io/file.h"
@@ -99,14 +99,34 @@ void RunFolder::truncate_metrics(int64_t step) const {
   if (kept != text) write_file_atomically(path, kept);
 }
 
-double RunFolder::last_loss() const {
+std::vector<nlohmann::ordered_json> RunFolder::metrics() const {
+  std::vector<nlohmann::ordered_json> lines;
   const std::string path = file("metrics.jsonl");
-  const std::string text = fs::exists(path) ? read_text_file(path) : "";
-  if (text.size() < 2) return NAN;
-  const size_t newline = text.rfind('\n', text.size() - 2);
-  const auto json = nlohmann::json::parse(
-      text.substr(newline == std::string::npos ? 0 : newline + 1), nullptr, false);
-  return json.is_object() ? json.value("loss", static_cast<double>(NAN)) : NAN;
+  if (!fs::exists(path)) return lines;
+  std::istringstream text(read_text_file(path));
+  for (std::string line; std::getline(text, line);) {
+    auto json = nlohmann::ordered_json::parse(line, nullptr, false);
+    if (json.is_object()) lines.push_back(std::move(json));
+  }
+  return lines;
+}
+
+double RunFolder::last_loss() const {
+  double loss = NAN;
+  for (const auto& line : metrics()) loss = line.value("loss", loss);
+  return loss;
+}
+
+std::vector<nlohmann::ordered_json> RunFolder::evaluations(const std::string& settings) const {
+  auto lines = metrics();
+  std::erase_if(lines, [&](const auto& line) { return line.value("settings", "") != settings; });
+  return lines;
+}
+
+bool RunFolder::has_evaluation(int64_t step) const {
+  for (const auto& line : metrics())
+    if (line.contains("evaluation") && line["step"] == step) return true;
+  return false;
 }
 
 void RunFolder::prune_checkpoints(int64_t keep) const {

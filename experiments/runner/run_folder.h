@@ -1,7 +1,8 @@
 // RunFolder: what one training run leaves on disk.
 //
 //   config.json      the resolved configuration        run.json     command, machine, build, status
-//   metrics.jsonl    one line per logged step           result.json  one object: what came of it
+//   metrics.jsonl    a line a logged step, a line an   result.json  one object: what came of it
+//                    evaluation during training
 //   checkpoints/     step_00000100.h5, latest.json      samples/     PNG grids
 //   likelihood.json  the bound, term by term (after `eval`)          run.log
 //
@@ -11,6 +12,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 namespace ddpm {
 
@@ -35,13 +37,17 @@ class RunFolder {
   // Drops a torn last line and all lines after `step`, so that a resumed run appends to exactly
   // what it had written when its checkpoint was made.
   void truncate_metrics(int64_t step) const;
-  // Of the last line of metrics; NaN when there is none.
+  // Of the last line of metrics that has one; NaN when there is none.
   double last_loss() const;
+  // The lines of metrics that evaluations left (see measure()), with these settings, by step.
+  std::vector<nlohmann::ordered_json> evaluations(const std::string& settings) const;
+  bool has_evaluation(int64_t step) const;
   // Removes all but the newest `keep` checkpoints.
   void prune_checkpoints(int64_t keep) const;
 
  private:
   explicit RunFolder(std::string path) : path_(std::move(path)) {}
+  std::vector<nlohmann::ordered_json> metrics() const;
   std::string path_;
 };
 

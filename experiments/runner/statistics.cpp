@@ -5,6 +5,8 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "experiments/runner/resampling.h"
+
 namespace ddpm {
 namespace {
 
@@ -47,7 +49,9 @@ double student_t_quantile(double p, double nu) {
   return (low + high) / 2;
 }
 
-nlohmann::ordered_json summarise(const std::vector<double>& values) {
+std::string name_of(IntervalMethod method) { return method == IntervalMethod::kT ? "t" : "bca"; }
+
+nlohmann::ordered_json summarise(const std::vector<double>& values, IntervalMethod method) {
   if (values.empty()) return {{"n", 0}};
   const double n = static_cast<double>(values.size());
   const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
@@ -61,11 +65,13 @@ nlohmann::ordered_json summarise(const std::vector<double>& values) {
   if (values.size() > 1) {
     const double deviation = std::sqrt(squares / (n - 1)), sem = deviation / std::sqrt(n);
     const double reach = student_t_quantile(0.975, n - 1) * sem;
-    json.update({{"std", deviation}, {"sem", sem}, {"ci95", {mean - reach, mean + reach}}});
+    const Interval ci =
+        method == IntervalMethod::kT ? Interval{mean - reach, mean + reach} : bca_interval(values);
+    json.update({{"std", deviation}, {"sem", sem}, {"ci95", {ci.low, ci.high}}});
   } else {
     json.update({{"std", nullptr}, {"sem", nullptr}, {"ci95", nullptr}});
   }
-  json.update({{"ci_method", "t"},
+  json.update({{"ci_method", name_of(method)},
                {"median", median},
                {"min", sorted.front()},
                {"max", sorted.back()},

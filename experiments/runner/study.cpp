@@ -7,8 +7,8 @@
 #include "experiments/runner/experiment_config.h"
 #include "experiments/runner/interrupt.h"
 #include "experiments/runner/run_folder.h"
-#include "experiments/runner/statistics.h"
 #include "experiments/runner/study_file.h"
+#include "experiments/runner/study_summary.h"
 #include "framework/io/file.h"
 
 namespace ddpm {
@@ -35,6 +35,7 @@ class Study {
       : request_(request), file_(StudyFile::read(request.file)) {
     folder_ = request.out.empty() ? "runs/" + file_.name : request.out;
     if (!request.seeds.empty()) file_.seeds = request.seeds;
+    if (request.independent) file_.common_random_numbers = false;
     std::string known;
     for (const StudyVariant& v : file_.variants) known += (known.empty() ? "" : ", ") + v.name;
     for (const std::string& name : request.only)
@@ -93,6 +94,8 @@ class Study {
         cell.overrides.insert(cell.overrides.end(), request_.overrides.begin(),
                               request_.overrides.end());
         cell.overrides.push_back(fmt::format("seed={}", seed));
+        if (!file_.common_random_numbers)
+          cell.overrides.push_back("stream=" + Json(variant.name).dump());
         cell.folder = fmt::format("{}/runs/{:05}-{}-s{}", folder_, number, variant.name, seed);
         const Config config(source(cell));
         const ExperimentConfig experiment(config);
@@ -144,7 +147,8 @@ class Study {
       train_request.resume = resumable(cell);
       train_request.overwrite = !train_request.resume;
       const TrainOutcome outcome = train(std::move(train_request));
-      if (outcome.status != RunStatus::kCompleted) return outcome.status;
+      if (outcome.status != RunStatus::kCompleted || read_result(cell).contains("evaluated"))
+        return outcome.status;
       return evaluate({.run = cell.folder, .progress = request_.progress});
     } catch (const std::exception& error) {
       if (interrupt_signal()) return RunStatus::kInterrupted;
@@ -197,7 +201,8 @@ class Study {
     }
     write_file_atomically(folder_ + "/results.jsonl", lines);
     write_file_atomically(folder_ + "/results.csv", csv(results));
-    write_file_atomically(folder_ + "/summary.json", summary(results).dump(2) + "\n");
+    write_file_atomically(folder_ + "/summary.json",
+                          summarise_study(file_, results).dump(2) + "\n");
   }
 
   static std::string csv(const Json& results) {
@@ -216,32 +221,6 @@ class Study {
       }
     }
     return text + "\n";
-  }
-
-  Json summary(const Json& results) const {
-    Json variants = Json::object();
-    for (const StudyVariant& variant : file_.variants) {
-      std::map<std::string, std::pair<std::vector<double>, std::vector<int64_t>>> metrics;
-      Json statuses = Json::object();
-      for (const Json& result : results) {
-        if (result["variant"] != variant.name) continue;
-        const std::string status = result["status"];
-        statuses[status] = statuses.value(status, 0) + 1;
-        if (status != "completed") continue;
-        for (const auto& [name, value] : result["metrics"].items())
-          if (value.is_number()) {
-            metrics[name].first.push_back(value);
-            metrics[name].second.push_back(result["seed"]);
-          }
-      }
-      Json entry = {{"label", variant.label}, {"status", statuses}, {"metrics", Json::object()}};
-      for (const auto& [name, values] : metrics) {
-        entry["metrics"][name] = summarise(values.first);
-        entry["metrics"][name]["seeds"] = values.second;
-      }
-      variants[variant.name] = entry;
-    }
-    return {{"schema", "ddpm.summary/1"}, {"study", file_.name}, {"variants", variants}};
   }
 
   const StudyRequest& request_;

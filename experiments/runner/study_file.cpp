@@ -6,6 +6,7 @@
 #include <set>
 
 #include "framework/config/config.h"
+#include "framework/config/suggest.h"
 
 namespace ddpm {
 namespace {
@@ -51,6 +52,53 @@ StudyVariant read_variant(const Config& config, const Json& json, size_t index) 
   return variant;
 }
 
+// Refuses what the report could not show, see study.h.
+void check_tables(const Config& config, const Json& tables, const std::set<std::string>& variants) {
+  if (!tables.is_array()) return config.error("tables", "must be a list");
+  for (size_t i = 0; i < tables.size(); ++i) {
+    const Json& table = tables[i];
+    const auto refuse = [&](const std::string& what) {
+      config.error("tables", fmt::format("[{}] {}", i, what));
+    };
+    const auto check_variant = [&](const Json& holder) {
+      if (!holder.contains("variant")) return;
+      const Json& name = holder["variant"];
+      if (!name.is_string() || !variants.contains(name))
+        refuse(fmt::format("names no variant: {}; variants: {}", name.dump(),
+                           fmt::join(variants, ", ")));
+    };
+    if (!table.is_object() || !table.contains("title") || !table["title"].is_string() ||
+        !table.contains("rows") || !table["rows"].is_array() ||
+        table.contains("columns") == table.contains("rate_distortion")) {
+      refuse("must have a title, rows, and either columns or rate_distortion");
+      continue;
+    }
+    const bool is_curve = table.contains("rate_distortion");
+    const Json& source = table[is_curve ? "rate_distortion" : "columns"];
+    if (!source.is_object() || !std::all_of(source.begin(), source.end(),
+                                            [](const Json& name) { return name.is_string(); })) {
+      refuse("columns and rate_distortion map names to names");
+      continue;
+    }
+    if (is_curve) check_variant(source);
+    for (const Json& row : table["rows"]) {
+      const auto has = [&](const char* key, auto is) { return row.contains(key) && is(row[key]); };
+      const auto number = [](const Json& v) { return v.is_number(); };
+      if (!row.is_object()) {
+        refuse("rows must be objects");
+      } else if (is_curve) {
+        if (!has("steps", number) || !has("rate", number) || !has("rmse", number))
+          refuse("rows of a rate_distortion table have the numbers steps, rate and rmse");
+      } else if (!has("label", [](const Json& v) { return v.is_string(); }) ||
+                 !has("paper", [](const Json& v) { return v.is_object(); })) {
+        refuse("rows have a label, the paper's values and perhaps a variant");
+      } else {
+        check_variant(row);
+      }
+    }
+  }
+}
+
 // Every combination of the axes' values.
 std::vector<StudyVariant> unroll(const Config& config, const Json& grid) {
   std::vector<StudyVariant> variants = {StudyVariant{}};
@@ -92,6 +140,15 @@ StudyFile StudyFile::read(const std::string& path) {
   const Json grid = config.json("grid", Json::object(), "axes whose combinations are run");
   study.columns =
       config.strings("columns", std::vector<std::string>{"nll_test"}, "metrics in the table");
+  study.tables = config.json("tables", Json::array(), "tables of the paper, for the report");
+  study.baseline = config.string("baseline", "", "variant to compare with; default: the first");
+  study.interval = config.choice("interval", "t", {"t", "bca"},
+                                 "95 % intervals of means: Student's t or the bootstrap") == "t"
+                       ? IntervalMethod::kT
+                       : IntervalMethod::kBca;
+  study.common_random_numbers =
+      config.boolean("common_random_numbers", true,
+                     "runs of one seed share weights, data order, timesteps, noise and x_T");
   if (!is_file_name(study.name)) config.error("name", "must be usable as a folder's name");
   if (!study.base.is_object()) config.error("base", "must be an object");
   if (!variants.is_array() || !grid.is_object() || variants.empty() == grid.empty()) {
@@ -106,6 +163,12 @@ StudyFile StudyFile::read(const std::string& path) {
   for (const StudyVariant& variant : study.variants)
     if (!names.insert(variant.name).second)
       config.error("variants", fmt::format("two are called '{}'", variant.name));
+  if (study.baseline.empty() && !study.variants.empty()) study.baseline = study.variants[0].name;
+  if (!study.variants.empty() && !names.contains(study.baseline))
+    config.error("baseline", fmt::format("names no variant: '{}'.{} Variants: {}", study.baseline,
+                                         did_you_mean(study.baseline, {names.begin(), names.end()}),
+                                         fmt::join(names, ", ")));
+  check_tables(config, study.tables, names);
   config.finish();
   return study;
 }
@@ -121,7 +184,11 @@ Json StudyFile::to_json() const {
           {"base", base},
           {"seeds", seeds},
           {"variants", list},
-          {"columns", columns}};
+          {"columns", columns},
+          {"tables", tables},
+          {"baseline", baseline},
+          {"interval", name_of(interval)},
+          {"common_random_numbers", common_random_numbers}};
 }
 
 }  // namespace ddpm

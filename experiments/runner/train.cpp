@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "experiments/runner/build_info.h"
+#include "experiments/runner/evaluate.h"
 #include "experiments/runner/interrupt.h"
 #include "experiments/runner/memory_advice.h"
 #include "experiments/runner/result.h"
@@ -27,9 +28,10 @@ using Clock = std::chrono::steady_clock;
 // another device, by other algorithms or in another precision, the checkpoint, which is always f32,
 // is continued.
 bool may_differ(const std::string& key) {
-  for (const char* allowed : {"name", "device", "precision", "threads", "cpu.winograd",
-                              "training.steps", "training.log_every", "training.checkpoint_every",
-                              "training.sample_every", "training.keep_checkpoints"})
+  for (const char* allowed :
+       {"name", "device", "precision", "threads", "cpu.winograd", "training.steps",
+        "training.log_every", "training.checkpoint_every", "training.sample_every",
+        "training.evaluate_every", "training.keep_checkpoints"})
     if (key == allowed) return true;
   return key.starts_with("sampling.") || key.starts_with("evaluation.");
 }
@@ -116,6 +118,8 @@ class Run {
       throw;
     }
     finish(result);
+    if (outcome_.status == RunStatus::kCompleted && config_.training.evaluate_every > 0)
+      evaluate_last();
     return outcome_;
   }
 
@@ -125,9 +129,9 @@ class Run {
       folder_ = RunFolder::create(request_.out, request_.overwrite);
     } else {
       folder_ = RunFolder::open(request_.out);
-      const Json recorded = folder_->read_json("config.json");
-      check_resumable(resolve_recorded(recorded, folder_->file("config.json")), resolved_,
-                      request_.out);
+      check_resumable(
+          with_defaults(folder_->read_json("config.json"), folder_->file("config.json")), resolved_,
+          request_.out);
       checkpoint_ = find_latest(folder_->checkpoints());
     }
     folder_->write_json("config.json", resolved_);
@@ -140,19 +144,21 @@ class Run {
     if (request_.progress)
       request_.progress->begin("train", std::max(options.steps, outcome_.step), outcome_.step);
     const int64_t first_step = outcome_.step;
-    while (outcome_.step < options.steps) {
+    // Its checkpoint was written, but perhaps not what it is worth.
+    bool stop = !evaluate_if_due();
+    while (!stop && outcome_.step < options.steps) {
       step_or_advise();
       const int64_t step = ++outcome_.step;
       const auto due = [&](int64_t every) {
         return every > 0 && (step % every == 0 || step == options.steps);
       };
-      const bool stop = interrupt_signal() != 0;
+      stop = interrupt_signal() != 0;
       if (due(options.log_every) || stop) diverged_ = !log(first_step);
       if (diverged_) break;
       if (request_.progress) request_.progress->update(step, fields_);
       if (due(options.checkpoint_every) || step == options.steps || stop) save();
       if (due(options.sample_every)) draw_grid();
-      if (stop) break;
+      stop = stop || !evaluate_if_due();
     }
     if (request_.progress) request_.progress->end();
   }
@@ -217,6 +223,42 @@ class Run {
         draw_samples(*model_, *sampler_, config_.seed, 0, options.count, options.batch_size);
     write_grid(folder_->sample_grid(outcome_.step, options.weights), samples, model_->image_shape,
                dataset_.levels);
+  }
+
+  EvaluateRequest evaluation() const {
+    return {.run = request_.out,
+            .overrides = {fmt::format("device={}", name_of(device_.device))},
+            .progress = request_.progress};
+  }
+
+  // Measures the weights of this step, from its checkpoint; those of the last step are left to
+  // evaluate_last. False if a signal stopped it: the resumed run begins with it.
+  bool evaluate_if_due() {
+    const int64_t every = config_.training.evaluate_every, steps = config_.training.steps;
+    const int64_t step = outcome_.step;
+    if (every == 0 || step == 0 || step % every != 0 || step >= steps) return true;
+    if (folder_->has_evaluation(step)) return true;
+    save();
+    const Clock::time_point begin = Clock::now();
+    if (request_.progress) request_.progress->end();
+    try {
+      folder_->append_metrics(measure(evaluation()));
+    } catch (const Interrupted&) {
+      return false;
+    }
+    started_ += Clock::now() - begin;  // no time of training
+    if (request_.progress) request_.progress->begin("train", steps, step);
+    return true;
+  }
+
+  void evaluate_last() {
+    trainer_.reset();
+    outcome_.status = evaluate(evaluation());
+    if (outcome_.status == RunStatus::kDiverged)
+      outcome_.reason = folder_->read_json("result.json").value("reason", "");
+    if (outcome_.status == RunStatus::kInterrupted)
+      outcome_.reason =
+          fmt::format("signal {} while the last weights were evaluated", interrupt_signal());
   }
 
   void finish(Json& result) {

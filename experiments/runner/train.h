@@ -2,8 +2,9 @@
 //
 // Interrupted by a signal it finishes its step, saves and returns kInterrupted; killed, it loses
 // the steps since its last checkpoint. Either way a resumed run ends with the same bits as one that
-// was never stopped. A gradient that is not finite ends the run as kDiverged: an outcome, not an
-// error.
+// was never stopped. With training.evaluate_every the weights are measured on the way, as `ddpm
+// eval` would measure the checkpoint of that step, and at the end. A gradient that is not finite
+// ends the run as kDiverged: an outcome, not an error.
 #pragma once
 
 #include <functional>

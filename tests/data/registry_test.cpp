@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "framework/io/png.h"
 #include "tests/data/files.h"
 
 namespace ddpm {
@@ -98,6 +99,28 @@ TEST(Datasets, FilesAreFoundByTheirSettings) {
     EXPECT_THAT(error(fmt::format(R"({{"name": "{}", "path": "{}"}})", name, folder.path("none"))),
                 HasSubstr("none"))
         << name;
+}
+
+TEST(Datasets, ImageFolders) {
+  const TemporaryFolder folder;
+  const std::vector<std::byte> png = encode_png({{2, 4, 1}, {9, 0, 200, 9, 9, 100, 100, 9}});
+  const auto* bytes = reinterpret_cast<const uint8_t*>(png.data());
+  folder.write("x_1.png", {bytes, bytes + png.size()});
+  folder.write("y_1.png", {bytes, bytes + png.size()});
+  const std::string start = fmt::format(R"({{"name": "image_folder", "path": "{}")", folder.path());
+  const Dataset dataset =
+      load(start + R"(, "size": 1, "resize": "box", "channels": 3, "crop": "center",
+                                           "labels": "prefix", "holdout": 1, "flip": true})");
+  EXPECT_EQ(dataset.image_shape, Shape({1, 1, 3}));
+  EXPECT_EQ(dataset.train.count, 1);
+  EXPECT_THAT(dataset.test.pixels, ElementsAre(100, 100, 100));
+  EXPECT_THAT(dataset.class_names, ElementsAre("x", "y"));
+  // Without the crop the nines count.
+  EXPECT_THAT(
+      load(start + R"(, "size": 1, "resize": "box", "crop": "none", "limit": 1})").train.pixels,
+      ElementsAre(55));
+  EXPECT_THAT(error(start + R"(, "size": 1})"), HasSubstr("x_1.png': 2x4 pixels are not 1x1"));
+  EXPECT_THAT(error(start + R"(, "alpha": "drpo"})"), HasSubstr("'drop'"));
 }
 
 TEST(Datasets, MixturesKnowTheirLaw) {

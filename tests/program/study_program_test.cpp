@@ -4,10 +4,12 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "framework/core/memory.h"
+#include "framework/io/hdf5_file.h"
 #include "framework/io/png.h"
 #include "tests/program/program.h"
 
@@ -136,6 +138,117 @@ TEST_F(StudyProgram, SamplesDoNotDependOnTheBatchSize) {
     return read_file(png);
   };
   EXPECT_EQ(sample("9"), sample("2"));
+}
+
+// With a learning rate of zero the weights stay as drawn and the network's output is 1e-10 small,
+// so that the first loss is that of predicting zero: the mean square of the noise for epsilon, of
+// the images for x0, of both, mixed by t, for the velocity. Pairs of arms differ in what these
+// squares do not see.
+TEST_F(StudyProgram, ArmsShareTheirRandomNumbersUnlessToldOtherwise) {
+  auto study = nlohmann::ordered_json::parse(kStudy);
+  study["base"]["optimizer"]["learning_rate"] = 0;
+  study["base"]["training"] = {{"steps", 1}, {"batch_size", 8}, {"log_every", 1}};
+  study["seeds"] = {3};
+  study["variants"] = nlohmann::ordered_json::array();
+  const auto arm = [&](const char* name, nlohmann::ordered_json set) {
+    study["variants"].push_back({{"name", name}, {"set", std::move(set)}});
+  };
+  arm("noise", {{"diffusion.parameterization", "epsilon"}});
+  arm("noise-cosine",
+      {{"diffusion.parameterization", "epsilon"}, {"diffusion.schedule", "cosine"}});
+  arm("images", {{"diffusion.parameterization", "x0"}});
+  arm("images-cosine", {{"diffusion.parameterization", "x0"}, {"diffusion.schedule", "cosine"}});
+  arm("both", {{"diffusion.parameterization", "velocity"}});
+  arm("both-dropout", {{"diffusion.parameterization", "velocity"}, {"model.dropout", 0.5}});
+  write_file(study_, study.dump());
+  const auto folder_of = [&](size_t i) {
+    return fmt::format("{}/runs/{:05}-{}-s3", out_, i,
+                       study["variants"][i]["name"].get<std::string>());
+  };
+  const auto loss = [&](size_t i) {
+    return nlohmann::json::parse(read_file(folder_of(i) + "/metrics.jsonl"))["loss"].get<double>();
+  };
+  const auto weights = [&](size_t i) {
+    const Hdf5Reader file(folder_of(i) + "/checkpoints/step_00000001.h5");
+    return file.read<float>("/params/conv_in/weight", file.info("/params/conv_in/weight").shape);
+  };
+  const auto grid = [&](size_t i) {
+    return read_file(folder_of(i) + "/samples/step_00000001_ema.png");
+  };
+  Finished result = run(ablate());
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  for (size_t i = 0; i < 6; i += 2) {
+    EXPECT_NEAR(loss(i), loss(i + 1), 1e-5 * loss(i)) << "t, noise and order of the data";
+    EXPECT_EQ(weights(i), weights(0)) << "initial weights";
+  }
+  EXPECT_EQ(grid(4), grid(5)) << "x_T";
+  auto summary = nlohmann::json::parse(read_file(out_ + "/summary.json"));
+  EXPECT_EQ(summary["comparisons"]["loss_final"]["images"]["seeds_paired"], true);
+
+  result = run(ablate({"--independent"}));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  for (size_t i = 0; i < 6; i += 2) {
+    EXPECT_GT(std::abs(loss(i) - loss(i + 1)), 1e-3 * loss(i));
+    EXPECT_NE(weights(i), weights(i + 1));
+  }
+  EXPECT_NE(grid(4), grid(5));
+  summary = nlohmann::json::parse(read_file(out_ + "/summary.json"));
+  EXPECT_EQ(summary["comparisons"]["loss_final"]["images"]["seeds_paired"], false);
+  for (const auto& line : results()) EXPECT_EQ(line["config"]["stream"], line["variant"]);
+}
+
+TEST_F(StudyProgram, RefusesABaselineThatIsNoVariant) {
+  auto study = nlohmann::ordered_json::parse(kStudy);
+  study["baseline"] = "simpel";
+  study["common_random_numbers"] = "no";
+  write_file(study_, study.dump());
+  const Finished result = run(ablate());
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("Did you mean 'simple'?"));
+  EXPECT_THAT(result.err, HasSubstr("common_random_numbers"));
+  EXPECT_FALSE(fs::exists(out_));
+}
+
+TEST_F(StudyProgram, RefusesTablesThatTheReportCouldNotShow) {
+  const auto refusal = [&](const char* tables) {
+    auto study = nlohmann::ordered_json::parse(kStudy);
+    study["tables"] = nlohmann::ordered_json::parse(tables);
+    write_file(study_, study.dump());
+    const Finished result = run(ablate({"--dry-run"}));
+    EXPECT_EQ(result.exit_code, 2) << tables;
+    return result.err;
+  };
+  EXPECT_THAT(refusal(R"({})"), HasSubstr("tables"));
+  EXPECT_THAT(refusal(R"([{"title": "T", "rows": []}])"),
+              HasSubstr("either columns or rate_distortion"));
+  EXPECT_THAT(refusal(R"([{"title": "T", "columns": {"FID": 3}, "rows": []}])"),
+              HasSubstr("map names to names"));
+  EXPECT_THAT(refusal(R"([{"title": "T", "columns": {"FID": "fid"}, "rows": [3]}])"),
+              HasSubstr("rows must be objects"));
+  EXPECT_THAT(refusal(R"([{"title": "T", "columns": {"FID": "fid"},
+                           "rows": [{"label": "L", "variant": "simpel", "paper": {}}]}])"),
+              HasSubstr("names no variant: \"simpel\""));
+  EXPECT_THAT(refusal(R"([{"title": "T", "rate_distortion": {"variant": "simple"},
+                           "rows": [{"steps": 1000, "rate": "1.7"}]}])"),
+              HasSubstr("steps, rate and rmse"));
+}
+
+TEST_F(StudyProgram, ComparesTwoOfItsRuns) {
+  ASSERT_EQ(run(ablate({"--only", "simple"})).exit_code, 0);
+  const std::string a = out_ + "/runs/00000-simple-s0", b = out_ + "/runs/00001-simple-s1";
+  const std::string page = folder_ / "ab.html";
+  const Finished result = run({"report", a, "--compare", b, "--out", page});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("seed"));
+  EXPECT_THAT(result.out, HasSubstr("0  ->  1"));
+  EXPECT_THAT(read_file(page), HasSubstr("Settings in which the runs differ"));
+  const Finished json = run({"report", a, "--compare", b, "--out", page, "--json"});
+  EXPECT_EQ(nlohmann::json::parse(json.out)["differences"],
+            nlohmann::json::parse(R"({"seed": ["0", "1"]})"));
+  const Finished refused = run({"report", a, "--compare", out_, "--out", folder_ / "no.html"});
+  EXPECT_EQ(refused.exit_code, 2);
+  EXPECT_THAT(refused.err, HasSubstr("is a study; name two runs"));
+  EXPECT_FALSE(fs::exists(folder_ / "no.html"));
 }
 
 TEST_F(StudyProgram, EvalRefusesAForeignCheckpoint) {

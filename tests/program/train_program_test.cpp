@@ -134,6 +134,97 @@ TEST_F(TrainProgram, CtrlCSavesAndSaysHowToResume) {
   EXPECT_EQ(losses("stopped"), losses("whole"));
 }
 
+// Runs that are measured on the way.
+class EvaluatedProgram : public TrainProgram {
+ protected:
+  std::vector<std::string> train_evaluated(const std::string& out,
+                                           std::vector<std::string> more = {}) const {
+    std::vector<std::string> set = {
+        "training.evaluate_every=16", "training.keep_checkpoints=100",
+        "evaluation.test_images=8",   "evaluation.train_images=0",
+        "evaluation.samples=12",      "evaluation.timesteps_per_image=4"};
+    more.insert(more.end(), set.begin(), set.end());
+    return train(out, more);
+  }
+  // Without the time they took.
+  std::vector<nlohmann::json> evaluations(const std::string& out) const {
+    std::vector<nlohmann::json> found;
+    std::istringstream lines(read_file(folder_ / out + "/metrics.jsonl"));
+    for (std::string line; std::getline(lines, line);) {
+      auto json = nlohmann::json::parse(line);
+      if (!json.contains("evaluation")) continue;
+      json.erase("eval_seconds");
+      found.push_back(json);
+    }
+    return found;
+  }
+  nlohmann::json result(const std::string& out) const {
+    return nlohmann::json::parse(read_file(folder_ / out + "/result.json"));
+  }
+};
+
+TEST_F(EvaluatedProgram, ReportsTheBestOfTrainingAndTheLast) {
+  ASSERT_EQ(run(train("plain")).exit_code, 0);
+  const Finished finished = run(train_evaluated("a"));
+  ASSERT_EQ(finished.exit_code, 0) << finished.err;
+  const std::vector<nlohmann::json> lines = evaluations("a");
+  ASSERT_EQ(lines.size(), 3u);  // 16, 32, 48; the last step's is the result
+  const nlohmann::json last = result("a");
+  EXPECT_EQ(last["evaluated"]["step"], 60);
+  for (const char* metric : {"nll_test", "fd_digits1"}) {
+    double best = last["metrics"][metric];
+    int64_t step = 60;
+    for (const auto& line : lines)
+      if (const double value = line["evaluation"][metric]; value < best)
+        best = value, step = line["step"];
+    EXPECT_EQ(last["metrics"][std::string(metric) + "_best"], best);
+    const nlohmann::json& info = last["metric_info"][std::string(metric) + "_best"];
+    EXPECT_EQ(info["step"], step);
+    EXPECT_EQ(info["best_of"], 4);
+    EXPECT_EQ(info["better"], "lower");
+  }
+  EXPECT_FALSE(last["metrics"].contains("loss_final_best"));
+  // Measuring has no say in training.
+  const Hdf5Reader plain(folder_ / "plain/checkpoints/step_00000060.h5");
+  const Hdf5Reader evaluated(folder_ / "a/checkpoints/step_00000060.h5");
+  for (const std::string& path : plain.arrays("/"))
+    EXPECT_EQ(plain.read<float>(path, plain.info(path).shape),
+              evaluated.read<float>(path, plain.info(path).shape));
+  // What a line says is what `ddpm eval` says of that checkpoint.
+  const Finished eval =
+      run({"eval", folder_ / "a", "--checkpoint", folder_ / "a/checkpoints/step_00000032.h5",
+           "--json", "--progress=none"});
+  ASSERT_EQ(eval.exit_code, 0) << eval.err;
+  const auto metrics = nlohmann::json::parse(eval.out)["metrics"];
+  for (const auto& [metric, value] : lines[1]["evaluation"].items())
+    EXPECT_EQ(metrics[metric], value) << metric;
+}
+
+TEST_F(EvaluatedProgram, KilledAnywhereItHasTheSameEvaluations) {
+  ASSERT_EQ(run(train_evaluated("whole")).exit_code, 0);
+  std::mt19937 random(5);
+  std::vector<std::string> arguments = train_evaluated("killed");
+  int kills = 0;
+  for (int attempt = 0; attempt < 60; ++attempt) {
+    Program program(arguments);
+    // SIGINT saves first, SIGKILL does not; later attempts are left alone to get through.
+    if (attempt < 12) {
+      usleep(std::uniform_int_distribution<useconds_t>(50'000, 500'000)(random));
+      program.signal(attempt % 2 ? SIGINT : SIGKILL);
+    }
+    const Finished finished = program.wait();
+    if (finished.exit_code == 0) break;
+    ASSERT_TRUE(finished.exit_code == 128 + SIGKILL || finished.exit_code == 130) << finished.err;
+    ++kills;
+    const bool started = fs::exists(folder_ / "killed/config.json");
+    arguments = train_evaluated("killed", {started ? "--resume" : "--overwrite"});
+    if (!started) fs::remove_all(folder_ / "killed");
+  }
+  EXPECT_GE(kills, 2);
+  EXPECT_EQ(evaluations("killed"), evaluations("whole"));
+  EXPECT_EQ(result("killed")["metrics"], result("whole")["metrics"]);
+}
+
 TEST_F(TrainProgram, DivergenceIsAResult) {
   // An unbounded learned variance under an absurd learning rate: exp(-log_variance) overflows.
   const Finished result =
@@ -167,6 +258,18 @@ TEST_F(TrainProgram, ARunCanBeProlongedButNotChanged) {
   EXPECT_THAT(other.err, HasSubstr("optimizer.beta1"));
   ASSERT_EQ(run(train("long", {"--resume", "--set", "training.steps=60"})).exit_code, 0);
   EXPECT_EQ(losses("long"), losses("whole"));
+}
+
+TEST_F(TrainProgram, ARecordFromBeforeAKeyExistedIsReadWithItsDefault) {
+  ASSERT_EQ(run(train("a", {"--set", "training.steps=7"})).exit_code, 0);
+  const std::string path = folder_ / "a/config.json";
+  auto config = nlohmann::ordered_json::parse(read_file(path));
+  ASSERT_EQ(config.erase("stream"), 1u);
+  write_file(path, config.dump());
+  EXPECT_EQ(run({"sample", folder_ / "a", "--out", folder_ / "a.png", "--progress=none"}).exit_code,
+            0);
+  ASSERT_EQ(run(train("a", {"--resume"})).exit_code, 0);
+  EXPECT_EQ(losses("a").back().first, 60);
 }
 
 TEST_F(TrainProgram, RefusesADamagedCheckpoint) {

@@ -60,9 +60,10 @@ TEST(App, ConfigurationErrors) {
   expect_usage_error({"config", "check", "optimizer.lerning_rate=1"},
                      "unknown key 'optimizer.lerning_rate' (from --set optimizer.lerning_rate=1). "
                      "Did you mean 'learning_rate'?");
-  expect_usage_error({"data", "inspect", "digit"},
-                     "unknown data set 'digit'; known: digits, fashion-mnist, mnist, idx, cifar10, "
-                     "gaussian_mixture. Did you mean 'digits'?");
+  expect_usage_error(
+      {"data", "inspect", "digit"},
+      "unknown data set 'digit'; known: digits, fashion-mnist, mnist, idx, cifar10, image_folder, "
+      "gaussian_mixture. Did you mean 'digits'?");
   EXPECT_EQ(run({"train", "--config", "no/such/file.json"}).code, kExitUsage);
   EXPECT_EQ(run({"train", "--resume", "--overwrite", "--out", "x"}).code, kExitUsage);
 }

@@ -154,28 +154,37 @@ TEST(ShippedExtractor, OfDigitsReachesItsAccuracy) {
 }
 
 TEST(ShippedExtractor, OfFashionReachesItsAccuracy) {
-  const auto fashion = shipped_extractor("fashion-mnist", {32, 32, 1}, Device::kCpu);
-  ASSERT_TRUE(fashion);
-  EXPECT_EQ(fashion->name(), "fashion1");
-  EXPECT_GT(fashion->info().test_accuracy, 0.88);
-  if (!std::filesystem::exists(kFashionMnistFolder)) GTEST_SKIP() << "no fashion-mnist here";
-  const Dataset dataset = load(R"({"name": "fashion-mnist", "size": 32, "resize": "pad"})");
-  fashion->check_dataset(dataset);
-  EXPECT_NEAR(fashion->accuracy(dataset.test), fashion->info().test_accuracy, 5.5 / 10000);
+  struct Case {
+    int64_t side;
+    const char *name, *resize;
+  };
+  for (const Case& c : {Case{32, "fashion1", "pad"}, Case{16, "fashion16", "bilinear"}}) {
+    const auto fashion = shipped_extractor("fashion-mnist", {c.side, c.side, 1}, Device::kCpu);
+    ASSERT_TRUE(fashion) << c.name;
+    EXPECT_EQ(fashion->name(), c.name);
+    EXPECT_GT(fashion->info().test_accuracy, 0.88) << c.name;
+    if (!std::filesystem::exists(kFashionMnistFolder)) GTEST_SKIP() << "no fashion-mnist here";
+    const Dataset dataset = load(fmt::format(
+        R"({{"name": "fashion-mnist", "size": {}, "resize": "{}"}})", c.side, c.resize));
+    fashion->check_dataset(dataset);
+    EXPECT_NEAR(fashion->accuracy(dataset.test), fashion->info().test_accuracy, 5.5 / 10000);
+  }
 }
 
 TEST(ShippedExtractor, IsMissingForOtherData) {
   EXPECT_FALSE(shipped_extractor("cifar10", {32, 32, 3}, Device::kCpu));
   EXPECT_FALSE(shipped_extractor("digits", {16, 16, 1}, Device::kCpu));
-  EXPECT_THAT(missing_extractor_message("digits", {16, 16, 1}),
-              HasSubstr("with images (16, 16, 1), only for digits (8, 8, 1) and fashion-mnist "
-                        "(32, 32, 1). Train one with `ddpm extractor"));
+  EXPECT_THAT(
+      missing_extractor_message("digits", {16, 16, 1}),
+      HasSubstr("with images (16, 16, 1), only for digits (8, 8, 1), fashion-mnist (32, 32, 1), "
+                "fashion-mnist (16, 16, 1). Train one with `ddpm extractor"));
 }
 
 TEST(ShippedExtractor, ShippedFilesAreThoseOfTheirConfigurations) {
   for (const auto& [file, dataset, shape] :
        {std::tuple{"digits.json", "digits", Shape{8, 8, 1}},
-        std::tuple{"fashion.json", "fashion-mnist", Shape{32, 32, 1}}}) {
+        std::tuple{"fashion.json", "fashion-mnist", Shape{32, 32, 1}},
+        std::tuple{"fashion16.json", "fashion-mnist", Shape{16, 16, 1}}}) {
     const std::string path = std::string(DDPM_SOURCE_DIR "/experiments/extractors/") + file;
     const Config config(ConfigSource::parse_file(path));
     const ExtractorConfig options(config);
