@@ -81,9 +81,10 @@ ExportOutcome export_run(const ExportRequest& request) {
   outcome.weights = describe(request.weights, run.info);
   outcome.step = run.info.step;
   outcome.parameters = parameters.count();
+  const fs::path folder = fs::path(outcome.weights_file).parent_path();
   std::error_code error;
-  if (!is_file) fs::create_directories(out, error);
-  DDPM_CHECK(!error, "{}: cannot create the folder: {}", request.out, error.message());
+  if (!folder.empty()) fs::create_directories(folder, error);
+  DDPM_CHECK(!error, "{}: cannot create the folder: {}", folder.string(), error.message());
   const auto levels = static_cast<int64_t>(options->channel_multipliers.size());
   write_safetensors(outcome.weights_file, to_diffusers(parameters, levels),
                     {{"format", "pt"},
