@@ -208,29 +208,85 @@ void add_block(const float* sums, int64_t rows, int64_t columns, bool is_first, 
   }
 }
 
-template <class Values>
-void run(const Conv2dProblem& p, const Conv2dOperands& operands) {
-  constexpr int kParts = Values::kParts;
-  // Packed at a time: dy of all k and x of 32 c stay in the L2 cache.
-  constexpr int64_t kMostElements = 1 << 20;
-  const Layout l(p);
-  const auto *x = operands.x.data<typename Values::T>(),
-             *dy = operands.y.data<typename Values::T>();
-  float* const dweight = operands.weight.data<float>();
-  const int64_t stride = p.taps() * p.in_channels;  // of dweight
-  if (l.groups == 0) std::fill_n(dweight, operands.weight.numel(), 0.0f);
+// What every piece of the work needs to know.
+template <class Values_>
+struct Gradient {
+  using Values = Values_;
+  using T = typename Values::T;
+  static constexpr int kParts = Values::kParts;
+  // Packed at a time: what a piece reads again and again stays in the L2 cache.
+  static constexpr int64_t kMostElements = 1 << 20;
 
-  const int64_t chunk = std::clamp<int64_t>(kMostElements / (kParts * (l.dy_group + l.x_slice)), 1,
-                                            std::max<int64_t>(1, l.groups));
+  const Conv2dProblem& p;
+  const T *x, *dy;
+  float* dweight;
+  Layout l;
+  std::vector<Unit> units;
+  int64_t k_pairs, c_pairs, unit_pairs;
+  int64_t stride;  // of dweight
+
+  Gradient(const Conv2dProblem& problem, const Conv2dOperands& operands)
+      : p(problem),
+        x(operands.x.data<T>()),
+        dy(operands.y.data<T>()),
+        dweight(operands.weight.data<float>()),
+        l(p),
+        units(list_units(p, l)),
+        k_pairs(l.k_blocks / 2),
+        c_pairs(l.c_blocks / 2),
+        unit_pairs(static_cast<int64_t>(units.size()) / 2),
+        stride(p.taps() * p.in_channels) {}
+
+  // Groups whose dy and `slices` slices of x are packed at a time.
+  int64_t chunk(int64_t slices, int64_t groups) const {
+    return std::clamp<int64_t>(kMostElements / (kParts * (l.dy_group + slices * l.x_slice)), 1,
+                               std::max<int64_t>(1, groups));
+  }
+
+  // Products begin .. end - 1, in the order (32 k, two units), of 32 c over `count` groups.
+  void multiply(int64_t c, int64_t begin, int64_t end, int64_t count, const bf16* dy_packed,
+                int64_t dy_part, const bf16* slice, int64_t x_part, bool is_first,
+                float* to) const {
+    alignas(64) float sums[2 * 32 * 16];
+    for (int64_t j = begin; j < end; ++j) {
+      const int64_t k = j / unit_pairs;
+      const Unit* const both = units.data() + j % unit_pairs * 2;
+      sum_products<kParts>(p, l, count, dy_packed + k * l.dy_slice, dy_part, slice + both[0].offset,
+                           slice + both[1].offset, x_part, sums);
+      for (int64_t u = 0; u < 2; ++u) {
+        const int64_t channel = c * 32 + both[u].half * 16;
+        if (channel < p.in_channels)
+          add_block(sums + u * 512, std::min<int64_t>(32, p.out_channels - k * 32),
+                    p.in_channels - channel, is_first, stride,
+                    to + k * 32 * stride + both[u].tap * p.in_channels + channel);
+      }
+    }
+  }
+};
+
+// Into how many shares the images are cut, by the shape alone; 1: they are not. It pays where both
+// operands of a share and its sums fit in the L2 cache: on two cores the training step of the
+// digits network went from 67 to 59 ms.
+template <class Values>
+int64_t image_shares(const Gradient<Values>& gradient) {
+  constexpr int64_t kLeastSteps = 16, kMostShares = 8, kMostPairs = 8;
+  const Layout& l = gradient.l;
+  if (gradient.k_pairs * gradient.c_pairs > kMostPairs) return 1;
+  const int64_t steps = l.groups * gradient.p.out_height * l.row_tiles;
+  return std::clamp<int64_t>(steps / kLeastSteps, 1, std::min(l.groups, kMostShares));
+}
+
+// A piece is 32 c, all k, all taps; few pieces share out the k, then the taps. It packs its x
+// itself, into the caches that will read it, but where too many would pack the same.
+template <class Values>
+void run_slices(const Gradient<Values>& gradient) {
+  constexpr int kParts = Values::kParts;
+  const auto& [p, x, dy, dweight, l, units, k_pairs, c_pairs, unit_pairs, stride] = gradient;
+  const int64_t chunk = gradient.chunk(1, l.groups);
   const int64_t dy_part = chunk * l.dy_group, x_part = chunk * l.x_slice;
   const Tensor packed = Tensor::empty({kParts * dy_part}, DType::kBf16, Device::kCpu);
   bf16* const dy_packed = packed.data<bf16>();
 
-  // A piece is 32 c, all k, all taps; few pieces share out the k, then the taps. It packs its x
-  // itself, into the caches that will read it, but where too many would pack the same.
-  const std::vector<Unit> units = list_units(p, l);
-  const int64_t k_pairs = l.k_blocks / 2, c_pairs = l.c_blocks / 2;
-  const int64_t unit_pairs = static_cast<int64_t>(units.size()) / 2;
   const int64_t products = k_pairs * unit_pairs;  // of a slice
   const int64_t shares = std::min(products, divide_up(kLeastPieces, c_pairs));
   const bool is_shared = shares > 2;
@@ -254,25 +310,67 @@ void run(const Conv2dProblem& p, const Conv2dOperands& operands) {
     parallel_for_scratch<bf16>(
         c_pairs * shares, is_shared ? 0 : slice_size, [&](int64_t i, bf16* scratch) {
           const TileScope tiles_of_this_thread;
-          alignas(64) float sums[2 * 32 * 16];
           const int64_t c = i / shares, share = i % shares;
           bf16* const slice = is_shared ? shared.data<bf16>() + c * slice_size : scratch;
           for (int64_t g = 0; g < count && !is_shared; ++g) pack_x(c, g, slice);
-          for (int64_t j = products * share / shares; j < products * (share + 1) / shares; ++j) {
-            const int64_t k = j / unit_pairs;
-            const Unit* const both = units.data() + j % unit_pairs * 2;
-            sum_products<kParts>(p, l, count, dy_packed + k * l.dy_slice, dy_part,
-                                 slice + both[0].offset, slice + both[1].offset, x_part, sums);
-            for (int64_t u = 0; u < 2; ++u) {
-              const int64_t channel = c * 32 + both[u].half * 16;
-              if (channel < p.in_channels)
-                add_block(sums + u * 512, std::min<int64_t>(32, p.out_channels - k * 32),
-                          p.in_channels - channel, first == 0, stride,
-                          dweight + k * 32 * stride + both[u].tap * p.in_channels + channel);
-            }
-          }
+          gradient.multiply(c, products * share / shares, products * (share + 1) / shares, count,
+                            dy_packed, dy_part, slice, x_part, first == 0, dweight);
         });
   }
+}
+
+// A piece is a share of the images, all c, k and taps: what it packs no other core reads. The sums
+// of the pieces are added up in their order.
+template <class Values>
+void run_image_shares(const Gradient<Values>& gradient, int64_t shares) {
+  constexpr int kParts = Values::kParts;
+  const auto& [p, x, dy, dweight, l, units, k_pairs, c_pairs, unit_pairs, stride] = gradient;
+  const int64_t size = p.out_channels * stride;
+  const Tensor partial = Tensor::empty({shares, size}, DType::kF32, Device::kCpu);
+  const int64_t chunk = gradient.chunk(c_pairs, divide_up(l.groups, shares));
+  const int64_t dy_part = chunk * l.dy_group, x_part = chunk * l.x_slice;
+  parallel_for_scratch<bf16>(
+      shares, kParts * (dy_part + c_pairs * x_part), [&](int64_t share, bf16* dy_packed) {
+        const TileScope tiles_of_this_thread;
+        bf16* const x_packed = dy_packed + kParts * dy_part;
+        const int64_t begin = l.groups * share / shares, end = l.groups * (share + 1) / shares;
+        for (int64_t first = begin; first < end; first += chunk) {
+          const int64_t count = std::min(chunk, end - first);
+          for (int64_t g = 0; g < count; ++g)
+            for (int64_t row = 0; row < p.out_height; ++row)
+              pack_dy_row<Values>(p, l, dy, first + g, row, dy_part, dy_packed + g * l.dy_group);
+          for (int64_t c = 0; c < c_pairs; ++c) {
+            bf16* const slice = x_packed + c * kParts * x_part;
+            for (int64_t g = 0; g < count; ++g)
+              pack_x_slice<Values>(p, l, x, first + g, c * 32, x_part, slice + g * l.x_slice);
+            gradient.multiply(c, 0, k_pairs * unit_pairs, count, dy_packed, dy_part, slice, x_part,
+                              first == begin, partial.data<float>() + share * size);
+          }
+        }
+      });
+  parallel_ranges(size, kElementGrain, [&](int64_t begin, int64_t end) {
+    const float* sums = partial.data<float>();
+    std::copy(sums + begin, sums + end, dweight + begin);
+    for (int64_t share = 1; share < shares; ++share) {
+      sums += size;
+      for (int64_t i = begin; i < end; ++i) dweight[i] += sums[i];
+    }
+  });
+}
+
+template <class Values>
+void run(const Conv2dProblem& p, const Conv2dOperands& operands) {
+  const Gradient<Values> gradient(p, operands);
+  const Layout& l = gradient.l;
+  if (l.groups == 0) {
+    std::fill_n(gradient.dweight, operands.weight.numel(), 0.0f);
+    return;
+  }
+  const int64_t shares = image_shares(gradient);
+  if (shares > 1)
+    run_image_shares(gradient, shares);
+  else
+    run_slices(gradient);
 }
 
 }  // namespace

@@ -45,6 +45,9 @@ constexpr Layer kLayers[] = {
     // Channels in so many that pieces of the weight gradient pack x for themselves, and images that
     // are packed in two turns.
     {9, 32, 32, 130, 40},
+    // Images in shares; the last in two turns.
+    {37, 8, 8, 32, 64},
+    {9, 64, 64, 40, 96},
 };
 
 Tensor normal(Shape shape, uint32_t site) {
