@@ -27,6 +27,7 @@ LAYERS = [
     ["data"],
     ["diffusion"],
     ["experiments/runner", "experiments/metrics"],
+    ["experiments/exchange"],
     ["experiments/report"],
     ["experiments/figures"],
     ["experiments/cli"],
