@@ -145,7 +145,8 @@ class SamplePass {
       stream_samples(*run_.model, sampler_, run_.config->seed, seen_, count() - seen_, batch,
                      progress_, [&](const std::vector<float>& samples) { add(samples); });
     } catch (const Interrupted&) {
-      if (seen_ == 0) throw;
+      if (seen_ == 0)
+        throw Interrupted("stopped before the first samples; the same command begins with them");
       saved_.save(true, [&](Hdf5Writer& file) { save(file); });
       throw Interrupted(fmt::format(
           "stopped: {} of {} samples are measured and saved; the same command goes on there", seen_,

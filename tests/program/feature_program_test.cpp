@@ -134,6 +134,13 @@ TEST_F(FeatureProgram, SamplesThatWereStoppedEndWithTheSameNumbers) {
   EXPECT_TRUE(fs::is_empty(stopped + "/features"));
 }
 
+TEST_F(FeatureProgram, StoppedBeforeTheFirstSamplesItSaysSo) {
+  const std::string out = copy("first");
+  interrupt(eval(out, {"evaluation.samples=600", "sampling.batch_size=600"}), 1,
+            "stopped before the first samples; the same command begins with them");
+  EXPECT_FALSE(fs::exists(out + "/features"));
+}
+
 TEST_F(FeatureProgram, ReferenceFeaturesThatWereStoppedEndWithTheSameNumbers) {
   const std::string whole = folder_ / "whole", stopped = folder_ / "stopped";
   for (const std::string& out : {whole, stopped}) {
