@@ -114,6 +114,10 @@ Entry read_entry(const std::string& path, const std::string& name, const nlohman
 
 }  // namespace
 
+bool is_safetensors(const InputFile& file) {
+  return file.size() > kLengthBytes && file.read(kLengthBytes, 1)[0] == std::byte{'{'};
+}
+
 NamedTensors read_safetensors(const std::string& path) {
   const InputFile file(path);
   DDPM_CHECK(file.size() >= kLengthBytes, "'{}' is not a safetensors file: it has only {} bytes",

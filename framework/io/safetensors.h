@@ -7,9 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "framework/io/file.h"
 #include "framework/io/named_tensors.h"
 
 namespace ddpm {
+
+// What recognises one by the first byte of its header, which the format prescribes.
+bool is_safetensors(const InputFile& file);
 
 // Tensors in the order of their values; F16, I16, I8 and BOOL are widened (element_type.h).
 NamedTensors read_safetensors(const std::string& path);

@@ -196,7 +196,7 @@ TEST_F(ExchangeProgram, RefusedImportsWriteNothing) {
   expect_refusal({folder_.path(), out, "data=digits"},
                  "holds neither diffusion_pytorch_model.safetensors nor");
   expect_refusal({even() + "/checkpoints/step_00000020.h5", out, "data=digits"},
-                 "step_00000020.h5");
+                 "step_00000020.h5' is none of the files of tensors that are read");
   fs::create_directories(folder_ / "torn");
   fs::copy_file(kGolden + "/config.json", folder_ / "torn/config.json");
   const std::string torn = folder_ / "torn" + kWeights;
@@ -205,8 +205,15 @@ TEST_F(ExchangeProgram, RefusedImportsWriteNothing) {
   const std::string taken = copy("taken");
   const Finished refused = exchange({"import", kGolden, taken, "data=digits"});
   EXPECT_EQ(refused.exit_code, 2);
-  EXPECT_THAT(refused.err, HasSubstr("the folder is not empty"));
+  EXPECT_THAT(refused.err, HasSubstr("the folder is not empty; train --resume continues the run"));
   EXPECT_TRUE(fs::exists(taken + "/checkpoints/step_00000020.h5"));
+  // Nor is the model itself taken for a run that may be overwritten.
+  const std::string theirs = folder_ / "theirs", config = theirs + "/config.json";
+  fs::copy(kGolden, theirs);
+  const Finished same = exchange({"import", theirs, theirs, "data=digits", "--overwrite"});
+  EXPECT_EQ(same.exit_code, 2);
+  EXPECT_THAT(same.err, HasSubstr("the folder is not empty; choose another one"));
+  EXPECT_EQ(read_file(config), read_file(kGolden + "/config.json"));
 }
 
 }  // namespace

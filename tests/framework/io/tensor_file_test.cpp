@@ -130,7 +130,7 @@ TEST(TensorFile, KindsAreToldApartByTheirContent) {
   EXPECT_TRUE(read_tensor_file(golden("tensors.safetensors")).has("conv.weight"));
   EXPECT_TRUE(read_tensor_file(golden("arrays_deflated.npz")).has("sigma"));
   EXPECT_THAT(error_of([] { read_tensor_file(golden("unet.h5")); }),
-              HasSubstr("is not a complete safetensors file"));
+              HasSubstr("is none of the files of tensors that are read: safetensors, "));
 }
 
 }  // namespace
