@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "diffusion/sampler.h"
+#include "diffusion/solver.h"
 
 namespace ddpm {
 
@@ -15,20 +15,39 @@ namespace ddpm {
 struct DdimCoefficients {
   double x0, xt, sigma;
 };
-DdimCoefficients ddim_coefficients(double alpha_bar_t, double alpha_bar_s, double eta);
+DdimCoefficients ddim_coefficients(const NoiseLevel& from, const NoiseLevel& to, double eta);
 
-class DdimSampler : public Sampler {
+class DdimSampler : public Solver {
  public:
   explicit DdimSampler(const Config& config);
 
-  std::vector<int32_t> timesteps(const GaussianDiffusion& process) const override;
-  StepFunction step(const GaussianDiffusion& process) const override;
+  std::vector<NoiseLevel> grid(const NoiseLevels& levels) const override;
+
+ protected:
+  std::vector<Move> step(const NoiseLevels& levels, const std::vector<NoiseLevel>& grid, size_t i,
+                         size_t past) const override;
 
  private:
   int64_t steps_;
   double eta_;
   std::string stride_;
-  bool sigma_hat_, clip_denoised_;
+  bool sigma_hat_;
+};
+
+// The way back of a deterministic DDIM (section 4.3): from an image, started as the x of the lowest
+// visited timestep, to its x_T, by the same Euler steps with the noise growing. Each takes epsilon
+// from its less noisy end, so that x_0 -> x_T -> x_0 returns as the steps get many.
+class DdimInversion : public Solver {
+ public:
+  explicit DdimInversion(const DdimSampler& sampler);
+
+ protected:
+  std::vector<NoiseLevel> grid(const NoiseLevels& levels) const override;
+  std::vector<Move> step(const NoiseLevels& levels, const std::vector<NoiseLevel>& grid, size_t i,
+                         size_t past) const override;
+
+ private:
+  DdimSampler sampler_;
 };
 
 }  // namespace ddpm

@@ -19,7 +19,7 @@ std::string source_of(const LoadedRun& run, bool with_weights) {
   if (!folder.has_filename()) folder = folder.parent_path();
   return fmt::format("Run {}: data {}, step {}{}, sampler {} ({} steps), seed {}.",
                      folder.filename().string(), run.dataset.name, run.info.step, named,
-                     run.sampler_name, run.config->sampler->timesteps(run.model->process).size(),
+                     run.sampler_name, run.config->sampler->visits(run.model->process).size(),
                      run.config->seed);
 }
 

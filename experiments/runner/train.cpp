@@ -74,6 +74,7 @@ class Run {
     DDPM_CHECK(dataset_.train.count > 0, "data: '{}' has no training images", dataset_.name);
     sampler_ = std::move(config_.sampler);
     model_ = std::make_unique<DiffusionModel>(config_, dataset_, device_.device);
+    static_cast<void>(sampler_->visits(model_->process));  // throws if it cannot serve the model
     if (request_.out.empty()) request_.out = next_run_folder(config_.name);
   }
 
