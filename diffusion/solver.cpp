@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "diffusion/host_values.h"
+#include "framework/ops/dynamic_threshold.h"
 #include "framework/ops/elementwise.h"
 #include "framework/ops/timestep.h"
 
@@ -78,7 +79,11 @@ class SolverStepper : public Sampler::Stepper {
   Sampler::Step step(const Sampler::Input& in) override {
     const Tensor prediction = process_.split(in.output, in.x_t).prediction;
     Tensor x0 = timestep_mix(x0_from_xt_, in.x_t, x0_from_output_, prediction, in.index);
-    if (options_.clip_denoised) x0 = clamp(x0, -1, 1);
+    if (options_.dynamic_threshold > 0) {
+      x0 = dynamic_threshold(x0, options_.dynamic_threshold);
+    } else if (options_.clip_denoised) {
+      x0 = clamp(x0, -1, 1);
+    }
     const Tensor estimate =
         options_.estimate == Solver::Estimate::kX0
             ? x0
@@ -145,6 +150,10 @@ Solver::Mix Solver::Mix::operator+(const Mix& other) const {
 void Solver::read_limits(const Config& config) {
   options_.clip_denoised =
       config.boolean("clip_denoised", true, "clip x_0 to [-1, 1] in every step");
+  options_.dynamic_threshold =
+      config.number("dynamic_threshold", 0, 0, 1,
+                    "instead of clipping, divide x_0 by this quantile of its size where that is "
+                    "above 1 (Saharia et al. 2022: 0.995); 0: none");
 }
 
 void check_steps(const std::string& sampler, int64_t steps, const NoiseLevels& levels) {

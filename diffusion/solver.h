@@ -40,6 +40,8 @@ class Solver : public Sampler {
   struct Options {
     Estimate estimate = Estimate::kX0;
     bool clip_denoised = true;  // x_0 to [-1, 1]; epsilon follows
+    // In its place, if above 0: framework/ops/dynamic_threshold.h with this quantile.
+    double dynamic_threshold = 0;
   };
 
   std::vector<Visit> visits(const GaussianDiffusion& process) const override;
@@ -53,7 +55,7 @@ class Solver : public Sampler {
 
  protected:
   explicit Solver(std::string name) : name_(std::move(name)) {}
-  // "clip_denoised" of the sampler's settings.
+  // "clip_denoised" and "dynamic_threshold" of the sampler's settings.
   void read_limits(const Config& config);
 
   // The ends of the steps. The last is where the chain ends: at kClean, or at a noise level.

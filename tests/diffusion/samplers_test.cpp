@@ -69,10 +69,17 @@ TEST_P(SamplersTest, DrawTheSameBitsForAnyBatchSplit) {
             std::vector<float>(together.begin() + 2, together.begin() + 4));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SamplersTest,
-                         ::testing::Values(R"("ancestral")", R"({"name": "ddim", "steps": 250})",
-                                           R"({"name": "ddim", "steps": 250, "sigma_hat": true})",
-                                           R"({"name": "ancestral", "clip_denoised": false})"));
+INSTANTIATE_TEST_SUITE_P(
+    All, SamplersTest,
+    ::testing::Values(R"("ancestral")", R"({"name": "ddim", "steps": 250})",
+                      R"({"name": "ddim", "steps": 250, "sigma_hat": true})",
+                      R"({"name": "ddim", "steps": 250, "eta": 0.5})",
+                      R"({"name": "dpm_solver", "steps": 100})",
+                      R"({"name": "dpm_solver++", "steps": 60})",
+                      R"({"name": "dpm_solver++", "method": "3m", "steps": 60})",
+                      R"({"name": "unipc", "steps": 60})", R"({"name": "heun", "steps": 101})",
+                      R"({"name": "heun", "steps": 201, "churn": 40})",
+                      R"({"name": "ancestral", "clip_denoised": false})"));
 
 TEST(ReverseChain, VisitsEveryTimestepOnceAndShowsEveryStep) {
   const GaussianDiffusion process = process_of(R"({"timesteps": 5})");

@@ -1,9 +1,9 @@
 // What framework/ops/timestep.h computes without gradients, on rows of many lengths.
 #include "framework/ops/timestep.h"
-#include "framework/random/random.h"
 
 #include <gtest/gtest.h>
 
+#include "framework/random/random.h"
 #include "tests/framework/cuda/cuda_tests.h"
 #include "tests/op_case.h"
 
