@@ -49,6 +49,12 @@ TrainingOptions read_training(const Config& root) {
   TrainingOptions o;
   o.steps = c.integer("steps", o.steps, 0, kMaxSteps, "optimiser steps");
   o.batch_size = c.integer("batch_size", o.batch_size, 1, 65536, "images a step");
+  o.accumulation = c.integer("accumulation", o.accumulation, 1, 65536,
+                             "parts of the batch, computed one after the other: the same step in "
+                             "less memory");
+  if (o.batch_size % o.accumulation != 0)
+    c.error("accumulation",
+            fmt::format("must divide the batch_size {}, found {}", o.batch_size, o.accumulation));
   o.log_every = c.integer("log_every", o.log_every, 1, kMaxSteps, "steps a line of metrics.jsonl");
   o.checkpoint_every =
       c.integer("checkpoint_every", o.checkpoint_every, 0, kMaxSteps, "steps; 0: only at the end");

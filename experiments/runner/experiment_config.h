@@ -16,6 +16,7 @@ namespace ddpm {
 
 struct TrainingOptions {
   int64_t steps = 800000, batch_size = 128;
+  int64_t accumulation = 1;  // parts a batch is computed in, one after the other
   // In steps; 0: never.
   int64_t log_every = 100, checkpoint_every = 5000, sample_every = 0, evaluate_every = 0;
   int64_t keep_checkpoints = 2;  // the newest

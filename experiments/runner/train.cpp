@@ -30,8 +30,8 @@ using Clock = std::chrono::steady_clock;
 bool may_differ(const std::string& key) {
   for (const char* allowed :
        {"name", "device", "precision", "threads", "cpu.winograd", "training.steps",
-        "training.log_every", "training.checkpoint_every", "training.sample_every",
-        "training.evaluate_every", "training.keep_checkpoints"})
+        "training.accumulation", "training.log_every", "training.checkpoint_every",
+        "training.sample_every", "training.evaluate_every", "training.keep_checkpoints"})
     if (key == allowed) return true;
   return key.starts_with("sampling.") || key.starts_with("evaluation.");
 }
@@ -168,8 +168,10 @@ class Run {
     try {
       trainer_->step();
     } catch (const memory::OutOfMemory& error) {
-      fail_with_advice(error, "training.batch_size", config_.training.batch_size,
-                       [this](int64_t batch) { trainer_->probe(batch); });
+      const TrainingOptions& options = config_.training;
+      fail_with_advice(error, "training.batch_size/accumulation",
+                       options.batch_size / options.accumulation,
+                       [this](int64_t rows) { trainer_->probe(rows); });
     }
   }
 

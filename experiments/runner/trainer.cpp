@@ -32,7 +32,8 @@ Tensor upload_images(const Split& split, const Shape& image_shape, Device device
 Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset)
     : model_(model),
       optimizer_(config.optimizer),
-      batch_size_(config.training.batch_size),
+      rows_(config.training.batch_size / config.training.accumulation),
+      parts_(config.training.accumulation),
       seed_(config.seed),
       levels_(dataset.levels),
       flip_(dataset.flip),
@@ -43,39 +44,46 @@ Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Da
   model_.parameters.allocate_training(optimizer_.averages);
 }
 
-void Trainer::run_step() {
-  const Device device = images_.device();
-  const auto stream = [&](const char* site) {
-    return RandomStream{seed_, random_site(site), state_.counter};
-  };
-  const auto integers = [&] { return Tensor::empty({batch_size_}, DType::kI32, device); };
-
-  Tensor indices = integers(), flips;
-  fill_epoch_indices(stream("train/order"), images_.shape()[0], indices);
-  if (flip_) fill_randint(stream("train/flip"), 2, flips = integers());
-  const Tensor t =
-      uniform_timesteps(stream("train/timestep"), batch_size_, model_.process.timesteps());
+void Trainer::add_gradients(const Tensor& indices, const Tensor& flips, const Tensor& t) {
   const Tensor x0 = gather_images(images_, indices, flips, levels_, model_.process.dtype());
   Tensor noise = Tensor::like(x0);
-  fill_normal(stream("train/noise"), noise);
-
+  fill_normal({seed_, random_site("train/noise"), state_.counter}, noise);
   const DropoutSource dropout{seed_, state_.counter};
   const Model network = [&](const Tensor& x_t, const Tensor& at) {
     return (*model_.network)(x_t, at, &dropout);
   };
+  Tape tape;
+  const Tensor loss = scale(mean(model_.process.training_losses(network, x0, t, noise)),
+                            1 / static_cast<double>(parts_));
+  tape.backward(loss);
+  loss_sum_.copy_from(add(loss_sum_, loss.detach()));
+}
+
+void Trainer::run_step() {
+  const Device device = images_.device();
+  const int64_t batch = rows_ * parts_;
+  const auto stream = [&](const char* site) {
+    return RandomStream{seed_, random_site(site), state_.counter};
+  };
+  const auto integers = [&] { return Tensor::empty({batch}, DType::kI32, device); };
+
+  Tensor indices = integers(), flips;
+  fill_epoch_indices(stream("train/order"), images_.shape()[0], indices);
+  if (flip_) fill_randint(stream("train/flip"), 2, flips = integers());
+  const Tensor t = uniform_timesteps(stream("train/timestep"), batch, model_.process.timesteps());
+
   model_.parameters.begin_gradients();
-  {
-    Tape tape;
-    const Tensor loss = mean(model_.process.training_losses(network, x0, t, noise));
-    tape.backward(loss);
-    loss_sum_.copy_from(add(loss_sum_, loss.detach()));
+  for (int64_t part = 0; part < parts_; ++part) {
+    if (part > 0) next_rows(rows_, state_);
+    const auto rows = [&](const Tensor& x) { return x ? x.view(part * rows_, {rows_}) : x; };
+    add_gradients(rows(indices), rows(flips), rows(t));
   }
   model_.parameters.end_gradients();
   optimizer_step(model_.parameters, optimizer_, state_);
 }
 
-void Trainer::probe(int64_t batch_size) {
-  batch_size_ = batch_size;
+void Trainer::probe(int64_t rows) {
+  rows_ = rows;
   runner_ = StepRunner(images_.device(), [this] { run_step(); });
   runner_.run();
 }
@@ -93,7 +101,7 @@ void Trainer::reset_loss() {
 CheckpointInfo Trainer::checkpoint_info() const {
   CheckpointInfo info;
   info.step = read_step();
-  info.images_seen = info.step * batch_size_;
+  info.images_seen = info.step * rows_ * parts_;
   info.seed = seed_;
   info.loss_sum = static_cast<double>(loss_sum_.to_host<float>()[0]);
   info.loss_steps = loss_steps_;

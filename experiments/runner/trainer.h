@@ -2,7 +2,9 @@
 //
 // A step reads nothing from the host: batch indices, flips, timesteps, noise and dropout are drawn
 // on the device as functions of (seed, step), so that it can be captured once, and resumed
-// anywhere.
+// anywhere. What an image draws is a function of its row in the batch, so that a batch may be
+// computed in parts, whose gradients add up to those of the whole: to the last bits but not in
+// them, since a kernel rounds its sum over a batch in another order than sums over parts.
 #pragma once
 
 #include <memory>
@@ -45,20 +47,22 @@ class Trainer {
   double read_mean_loss() const;
   void reset_loss();
   const Pool& pool() const { return runner_.pool(); }
-  // One step with another batch size, to learn whether it fits in memory, after a step that did
+  // One step with parts of another size, to learn whether it fits in memory, after a step that did
   // not. The trainer is of no use after that.
-  void probe(int64_t batch_size);
+  void probe(int64_t rows);
 
   // What a checkpoint must hold beyond the weights; the caller adds the configuration.
   CheckpointInfo checkpoint_info() const;
   void restore(const CheckpointInfo& info);
 
  private:
+  // Adds the gradients of the loss of some rows of the batch, each of which counts 1 / batch.
+  void add_gradients(const Tensor& indices, const Tensor& flips, const Tensor& t);
   void run_step();  // may be captured: nothing in it that must happen on the host every time
 
   DiffusionModel& model_;
   OptimizerOptions optimizer_;
-  int64_t batch_size_;
+  int64_t rows_, parts_;  // a batch is `parts_` times `rows_` images
   uint64_t seed_;
   int levels_;
   bool flip_;

@@ -33,6 +33,9 @@ void begin_step(const OptimizerOptions& options, StepState& state) {
 void measure_gradient(const Tensor& grad, const OptimizerOptions& options, StepState& state) {
   DDPM_DISPATCH(grad.device(), measure_gradient(grad, options, state));
 }
+void next_rows(int64_t rows, StepState& state) {
+  DDPM_DISPATCH(state.counter.device(), next_rows(rows, state));
+}
 void end_step(StepState& state) { DDPM_DISPATCH(state.counter.device(), end_step(state)); }
 
 namespace cpu {
@@ -74,7 +77,13 @@ void measure_gradient(const Tensor& grad, const OptimizerOptions& options, StepS
   math::clip_gradient(options, total, state.counter.data<int64_t>()[0], scalars_of(state));
 }
 
-void end_step(StepState& state) { ++state.counter.data<int64_t>()[0]; }
+void next_rows(int64_t rows, StepState& state) { state.counter.data<int64_t>()[1] += rows; }
+
+void end_step(StepState& state) {
+  int64_t* counter = state.counter.data<int64_t>();
+  ++counter[0];
+  counter[1] = 0;
+}
 
 }  // namespace cpu
 }  // namespace ddpm

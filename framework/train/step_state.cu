@@ -25,7 +25,12 @@ struct ClipGradient {
   }
 };
 
-__global__ void end_step_kernel(int64_t* counter) { ++counter[0]; }
+__global__ void next_rows_kernel(int64_t rows, int64_t* counter) { counter[1] += rows; }
+
+__global__ void end_step_kernel(int64_t* counter) {
+  ++counter[0];
+  counter[1] = 0;
+}
 
 }  // namespace
 
@@ -38,6 +43,10 @@ void measure_gradient(const Tensor& grad, const OptimizerOptions& options, StepS
   DDPM_FLOATS(grad.dtype(), T, {
     sum_rows(static_cast<const T*>(grad.data<T>()), 1, grad.numel(), Square{}, clip);
   });
+}
+
+void next_rows(int64_t rows, StepState& state) {
+  launch(next_rows_kernel, 1, 1, 0, rows, state.counter.data<int64_t>());
 }
 
 void end_step(StepState& state) { launch(end_step_kernel, 1, 1, 0, state.counter.data<int64_t>()); }

@@ -38,7 +38,8 @@ class StepState {
  public:
   explicit StepState(Device device);
 
-  // (2) i64: the number of finished steps, and the first row (zero). Random streams read it.
+  // (2) i64: the number of finished steps, and the first row of the part of the batch that is being
+  // computed. Random streams read it.
   Tensor counter;
   Tensor scalars;  // one StepScalars
 
@@ -51,11 +52,14 @@ class StepState {
 void begin_step(const OptimizerOptions& options, StepState& state);
 // grad_norm and grad_scale from a flat gradient; remembers the first step that was not finite.
 void measure_gradient(const Tensor& grad, const OptimizerOptions& options, StepState& state);
-void end_step(StepState& state);  // counts the step
+// Goes on to the part of the batch that lies `rows` further.
+void next_rows(int64_t rows, StepState& state);
+void end_step(StepState& state);  // counts the step; the next one starts at row zero
 
 DDPM_KERNEL(void begin_step(const OptimizerOptions& options, StepState& state));
 DDPM_KERNEL(void measure_gradient(const Tensor& grad, const OptimizerOptions& options,
                                   StepState& state));
+DDPM_KERNEL(void next_rows(int64_t rows, StepState& state));
 DDPM_KERNEL(void end_step(StepState& state));
 
 }  // namespace ddpm

@@ -86,6 +86,19 @@ TEST_F(CudaExperiment, NamesTheGpuAndTrainsAsTheCpuDoes) {
   }
 }
 
+// Four steps: two eager ones, one that is captured, and its replay.
+TEST_F(CudaExperiment, AccumulatesAsTheCpuDoes) {
+  const std::vector<std::string> settings = {"training.batch_size=6", "training.accumulation=3",
+                                             "model.dropout=0.1"};
+  ASSERT_EQ(train_with(settings).status, RunStatus::kCompleted);
+  const double cuda = result()["metrics"]["loss_final"];
+  std::vector<std::string> on_cpu = settings;
+  on_cpu.push_back("device=cpu");
+  ASSERT_EQ(train_with(on_cpu).status, RunStatus::kCompleted);
+  const double cpu = result()["metrics"]["loss_final"];
+  EXPECT_NEAR(cuda, cpu, 1e-4 * cpu);  // as above
+}
+
 TEST_F(CudaExperiment, AutoFallsBackByNameAndCudaDoesNot) {
   const DeviceScope scope({.driver_version = 12040});
   ASSERT_EQ(train_with({"device=auto"}).status, RunStatus::kCompleted);
@@ -114,8 +127,9 @@ TEST_F(CudaExperiment, OutOfMemoryNamesTheBatchThatFits) {
   const size_t room = size_t{6} << 20;
   const std::string batch = "training.batch_size=";
   const std::string message = failure_within(room, [&] { train_with({batch + "64"}); });
-  EXPECT_THAT(message, ContainsRegex("out of device memory: .* were asked for, .* are free; "
-                                     "training.batch_size=64 is too large, [0-9]+ fits"));
+  EXPECT_THAT(message,
+              ContainsRegex("out of device memory: .* were asked for, .* are free; "
+                            "training.batch_size/accumulation=64 is too large, [0-9]+ fits"));
   EXPECT_EQ(RunFolder::open(folder_ + "/run").read_json("run.json")["status"], "failed");
   const int fits = std::stoi(message.substr(message.find("large, ") + 7));
   EXPECT_LT(fits, 64);
