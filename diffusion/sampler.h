@@ -50,6 +50,8 @@ class Sampler {
   // In this order. Throws a UserError that says which samplers can serve the process when this one
   // cannot.
   virtual std::vector<Visit> visits(const GaussianDiffusion& process) const = 0;
+  // Whether x_T alone decides the image: no step adds noise.
+  virtual bool is_deterministic(const GaussianDiffusion& process) const = 0;
   // For batches (N, ..., C) of that shape; `process` must outlive it.
   virtual std::unique_ptr<Stepper> stepper(const GaussianDiffusion& process,
                                            const Shape& shape) const = 0;

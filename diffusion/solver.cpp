@@ -184,6 +184,13 @@ std::vector<Sampler::Visit> Solver::visits(const GaussianDiffusion& process) con
   return all;
 }
 
+bool Solver::is_deterministic(const GaussianDiffusion& process) const {
+  for (const Moves& moves : steps(process))
+    for (const Move& move : moves)
+      if (move.next.noise != 0 || move.base.noise != 0) return false;
+  return true;
+}
+
 std::unique_ptr<Sampler::Stepper> Solver::stepper(const GaussianDiffusion& process,
                                                   const Shape& shape) const {
   std::vector<std::vector<Moves>> plans;

@@ -24,6 +24,8 @@ class AncestralSampler : public Sampler {
     return all;
   }
 
+  bool is_deterministic(const GaussianDiffusion&) const override { return false; }
+
   std::unique_ptr<Stepper> stepper(const GaussianDiffusion& process, const Shape&) const override {
     Tensor log_variance;  // empty: the model's
     if (variance_ == "fixed_small")

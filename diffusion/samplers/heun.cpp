@@ -46,8 +46,9 @@ std::vector<Solver::Move> HeunSampler::step(const NoiseLevels& levels,
   const NoiseLevel next = i + 2 < grid.size() ? churned(levels, grid, i + 1) : to;
   const double sigma = to.noise / to.signal, sigma_next = next.noise / next.signal;
   heun = heun * (next.signal / to.signal);
+  // Not a difference of squares, which compilers fuse into one that is not zero for equal levels.
   heun.noise = next.signal * churn_noise_ *
-               std::sqrt(std::max(0.0, sigma_next * sigma_next - sigma * sigma));
+               std::sqrt(std::max(0.0, (sigma_next - sigma) * (sigma_next + sigma)));
   return {{.at = from, .next = euler, .base = {.x = 1}}, {.at = to, .next = heun}};
 }
 

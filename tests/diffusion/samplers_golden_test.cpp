@@ -65,8 +65,8 @@ std::vector<std::vector<double>> replay(const Golden& golden, const std::string&
 
 class SamplersGolden : public ::testing::TestWithParam<const char*> {};
 
-// DPMSolverMultistepScheduler rounds x to f32 in every step (the others agree to 1e-9): some ulps of
-// values up to 3.
+// DPMSolverMultistepScheduler rounds x to f32 in every step (the others agree to 1e-9): some ulps
+// of values up to 3.
 constexpr double kTolerance = 2e-6;
 
 TEST_P(SamplersGolden, StepsAreThoseOfDiffusers) {

@@ -131,6 +131,29 @@ TEST(Solvers, BeginAnywhereWithoutAPast) {
   }
 }
 
+TEST(Solvers, SayWhetherXtAloneDecidesTheImage) {
+  const GaussianDiffusion process = process_of(R"({"timesteps": 20})");
+  const Model model = exact_denoiser(three_modes(), process);
+  const Tensor x_T = normal({3, 2}, "x_T");
+  std::vector<std::string> all(std::begin(kSolvers), std::end(kSolvers));
+  all.emplace_back("\"ancestral\"");
+  all.emplace_back(R"({"name": "ddim", "steps": 12, "sigma_hat": true})");
+  int deterministic = 0;
+  for (const std::string& name : all) {
+    const auto sampler = sampler_of(name);
+    std::vector<std::vector<double>> ends;
+    for (const uint64_t seed : {1, 2}) {
+      ReverseChain chain(process, *sampler, model, x_T.shape(), seed);
+      chain.start_from(x_T, 0, 0);
+      for (int64_t i = 0; i < chain.steps(); ++i) chain.step();
+      ends.push_back(chain.x().to_host<double>());
+    }
+    EXPECT_EQ(sampler->is_deterministic(process), ends[0] == ends[1]) << name;
+    deterministic += sampler->is_deterministic(process);
+  }
+  EXPECT_EQ(deterministic, static_cast<int>(all.size()) - 4);
+}
+
 TEST(Solvers, SpendTheEvaluationsTheyAreGiven) {
   const GaussianDiffusion process = process_of("{}");
   const auto count = [&](const char* sampler) {
