@@ -44,11 +44,11 @@ std::vector<std::string> chosen(const char* axis, const std::vector<std::string>
 
 std::unique_ptr<Sampler> sampler_of(const SweepCell& cell, int64_t timesteps) {
   Json settings;
-  const bool all = cell.steps == timesteps;
-  if (cell.sampler == "ancestral" && all) {
+  if (cell.sampler == "ancestral" && cell.steps == timesteps) {
     settings = {{"name", "ancestral"}, {"variance", cell.variance}};
   } else {
-    settings = {{"name", "ddim"}, {"steps", cell.steps}};
+    settings = {{"name", cell.sampler == "ancestral" ? "ddim" : cell.sampler},
+                {"steps", cell.steps}};
     if (cell.variance == "fixed_small") settings["eta"] = 1;
     if (cell.variance == "fixed_large") settings["sigma_hat"] = true;
   }
@@ -138,7 +138,6 @@ class Sweep {
     const std::vector<std::string> all_weights = weight_names(run.info.average_decay.size());
     std::vector<std::string> all_variances = {"fixed_small", "fixed_large"};
     if (run.model->process.variance().learned()) all_variances.emplace_back("model");
-    const std::vector<std::string> samplers = {"ancestral", "ddim"};
     const std::vector<std::string> clippings = {"clipped", "unclipped"};
 
     const auto weights =
@@ -152,10 +151,11 @@ class Sweep {
       DDPM_CHECK(s >= 2 && s <= timesteps_, "--steps: {} of a process that has {} (2 or more)", s,
                  timesteps_);
     for (const std::string& w : weights)
-      for (const std::string& sampler : chosen("sampler", request_.samplers, samplers, samplers))
+      for (const std::string& sampler :
+           chosen("sampler", request_.samplers, samplers().names(), {"ancestral", "ddim"}))
         for (const int64_t s : steps)
           for (const std::string& variance :
-               sampler == "ddim" ? std::vector<std::string>{"none"} : variances)
+               sampler == "ancestral" ? variances : std::vector<std::string>{"none"})
             for (const std::string& clip : chosen("clip", request_.clippings, clippings, clippings))
               add({w, sampler, s, variance, clip});
     DDPM_CHECK(!outcome_.cells.empty(), "sweep: none of these combinations exists: {}",
@@ -167,6 +167,9 @@ class Sweep {
       outcome_.left_out.push_back(cell.label() +
                                   ": the network knows the variance of single steps only");
     } else {
+      // Throws if the sampler cannot serve the model.
+      cell.evaluations =
+          static_cast<int64_t>(sampler_of(cell, timesteps_)->visits(run_->model->process).size());
       outcome_.cells.push_back(std::move(cell));
     }
   }
@@ -249,11 +252,11 @@ class Sweep {
     write_file_atomically(outcome_.folder + "/sweep.json", json.dump(2) + "\n");
     const std::vector<std::string> names =
         metric_names(outcome_.cells, [](const std::string&) { return true; });
-    std::string csv =
-        fmt::format("weights,sampler,steps,variance,clipping,status,{}\n", fmt::join(names, ","));
+    std::string csv = fmt::format("weights,sampler,steps,evaluations,variance,clipping,status,{}\n",
+                                  fmt::join(names, ","));
     for (const SweepCell& cell : outcome_.cells) {
-      csv += fmt::format("{},{},{},{},{},{}", cell.weights, cell.sampler, cell.steps, cell.variance,
-                         cell.clipping, cell.status);
+      csv += fmt::format("{},{},{},{},{},{},{}", cell.weights, cell.sampler, cell.steps,
+                         cell.evaluations, cell.variance, cell.clipping, cell.status);
       for (const std::string& name : names)
         csv += fmt::format(",{}", csv_number(metric_of(cell, name)));
       csv += "\n";
@@ -286,6 +289,7 @@ Json to_json(const SweepOutcome& outcome) {
     cells.push_back({{"weights", cell.weights},
                      {"sampler", cell.sampler},
                      {"steps", cell.steps},
+                     {"evaluations", cell.evaluations},
                      {"variance", cell.variance},
                      {"clipping", cell.clipping},
                      {"status", cell.status},
@@ -306,19 +310,20 @@ std::string sweep_table(const SweepOutcome& outcome) {
   };
   const std::vector<std::string> names = metric_names(outcome.cells, shown);
   std::vector<std::vector<std::string>> rows = {
-      {"weights", "sampler", "steps", "variance", "x_0", "status"}};
+      {"weights", "sampler", "steps", "NFE", "variance", "x_0", "status"}};
   rows[0].insert(rows[0].end(), names.begin(), names.end());
   for (const SweepCell& cell : outcome.cells) {
-    rows.push_back({cell.weights, cell.sampler, std::to_string(cell.steps), cell.variance,
-                    cell.clipping, cell.status});
+    rows.push_back({cell.weights, cell.sampler, std::to_string(cell.steps),
+                    std::to_string(cell.evaluations), cell.variance, cell.clipping, cell.status});
     for (const std::string& name : names) {
       const double value = metric_of(cell, name);
       rows.back().push_back(std::isfinite(value) ? fmt::format("{:.4g}", value) : "-");
     }
   }
-  constexpr size_t kNames = 6, kSteps = 2;  // columns
-  std::string text =
-      text_table(rows, false, [](size_t column) { return column < kNames && column != kSteps; });
+  constexpr size_t kNames = 7, kSteps = 2, kEvaluations = 3;  // columns
+  std::string text = text_table(rows, false, [](size_t column) {
+    return column < kNames && column != kSteps && column != kEvaluations;
+  });
   text += fmt::format("\n{} samples a cell, the same x_T in all", outcome.samples);
   if (outcome.nll_images > 0)
     text += fmt::format("; nll_test: bound of {} held-out images, all T steps", outcome.nll_images);
