@@ -105,9 +105,10 @@ class LatentInterpolationFigure final : public Figure {
     context.files.pictures(
         {.title = "Interpolation of latents",
          .caption =
-             fmt::format("Spherical interpolation between two x_T, {}, decoded without "
-                         "noise: x_T alone decides the image.",
-                         encoded_ ? "those of two held-out images by DDIM's way back" : "drawn")},
+             fmt::format("Along the sphere between {}, decoded without noise: x_T alone "
+                         "decides the image.",
+                         encoded_ ? "the x_T of two held-out images, found by DDIM's way back"
+                                  : "two drawn x_T")},
         grid);
   }
 

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "diffusion/noise_levels.h"
+#include "diffusion/samplers/ddim.h"
 #include "framework/io/hdf5_file.h"
 #include "tests/diffusion/diffusion_case.h"
 
@@ -43,12 +44,11 @@ struct Golden {
 };
 
 // x after each evaluation, each made from diffusers' x before it.
-std::vector<std::vector<double>> replay(const Golden& golden, const std::string& sampler) {
+std::vector<std::vector<double>> replay(const Golden& golden, const Sampler& sampler) {
   const GaussianDiffusion process = process_of(golden.process);
-  const auto made = sampler_of(sampler);
-  const std::vector<Sampler::Visit> visits = made->visits(process);
+  const std::vector<Sampler::Visit> visits = sampler.visits(process);
   EXPECT_EQ(visits.size(), golden.evaluations);
-  const auto stepper = made->stepper(process, {1, golden.numbers});
+  const auto stepper = sampler.stepper(process, {1, golden.numbers});
   stepper->begin(0);
   std::vector<std::vector<double>> all;
   for (int64_t k = 0; k < golden.evaluations; ++k) {
@@ -69,14 +69,18 @@ class SamplersGolden : public ::testing::TestWithParam<const char*> {};
 // of values up to 3.
 constexpr double kTolerance = 2e-6;
 
-TEST_P(SamplersGolden, StepsAreThoseOfDiffusers) {
-  const Golden golden(GetParam());
-  const auto x = replay(golden, golden.sampler);
+void expect_steps_of_diffusers(const Golden& golden, const Sampler& sampler) {
+  const auto x = replay(golden, sampler);
   ASSERT_FALSE(golden.compared.empty());
   for (const size_t k : golden.compared)
     for (size_t i = 0; i < x[k].size(); ++i)
       ASSERT_NEAR(x[k][i], golden.x[k * x[k].size() + i], kTolerance)
           << "evaluation " << k << ", number " << i;
+}
+
+TEST_P(SamplersGolden, StepsAreThoseOfDiffusers) {
+  const Golden golden(GetParam());
+  expect_steps_of_diffusers(golden, *sampler_of(golden.sampler));
 }
 
 INSTANTIATE_TEST_SUITE_P(All, SamplersGolden,
@@ -95,13 +99,19 @@ INSTANTIATE_TEST_SUITE_P(All, SamplersGolden,
                            return name;
                          });
 
+TEST(SamplersGolden, TheWayBackOfDdimIsThatOfDiffusers) {
+  const Golden golden("ddim_inversion");
+  const auto sampler = sampler_of(golden.sampler);
+  expect_steps_of_diffusers(golden, DdimInversion(dynamic_cast<const DdimSampler&>(*sampler)));
+}
+
 // diffusers' 3M is that of DPM-Solver++'s authors: dpm_solver_plus_plus.h says what it lacks, and
 // exactly that is the difference. What is compared are the steps that are of third order.
 TEST(SamplersGolden, DiffusersThirdOrderLacksHalfOfATerm) {
   const Golden golden("dpm_solver_pp_3m");
   const GaussianDiffusion process = process_of(golden.process);
   const NoiseLevels levels(process.tables());
-  const auto x = replay(golden, golden.sampler);
+  const auto x = replay(golden, *sampler_of(golden.sampler));
   const double first = levels.last().log_snr;
   const double h = (levels.first().log_snr - first) / static_cast<double>(golden.evaluations - 1);
   const auto x0 = [&](size_t k, size_t i) {

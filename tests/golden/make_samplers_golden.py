@@ -32,8 +32,9 @@ def exact_tables(scheduler, timesteps):
     scheduler.alphas = 1 - betas
     scheduler.alphas_cumprod = torch.cumprod(scheduler.alphas, 0)
     scheduler.one = torch.tensor(1.0, dtype=torch.float64)
-    if hasattr(scheduler, "final_alpha_cumprod"):
-        scheduler.final_alpha_cumprod = torch.tensor(1.0, dtype=torch.float64)
+    for end in ["final_alpha_cumprod", "initial_alpha_cumprod"]:
+        if hasattr(scheduler, end):
+            setattr(scheduler, end, torch.tensor(1.0, dtype=torch.float64))
     if hasattr(scheduler, "alpha_t"):
         scheduler.alpha_t = scheduler.alphas_cumprod.sqrt()
         scheduler.sigma_t = (1 - scheduler.alphas_cumprod).sqrt()
@@ -129,6 +130,23 @@ def ddim_step(scheduler, output, t, x, z, options):
     return scheduler.step(output, t, x, variance_noise=z if options.get("eta") else None, **options)
 
 
+def inversion(file, name, steps):
+    """DDIM's way back. The first step, from the clean image to t = 0, is not of it with us."""
+    scheduler = schedulers.DDIMInverseScheduler(1000, clip_sample=False)
+    exact_tables(scheduler, 1000)
+    scheduler.set_timesteps(steps)
+    x = torch.from_numpy(np.tanh(rng.standard_normal(N))).reshape(1, N, 1)
+    outputs, xs = [], []
+    for t in scheduler.timesteps:
+        bar = scheduler.alphas_cumprod[t].item()
+        output = network(x.numpy().ravel(), np.sqrt((1 - bar) / bar), "epsilon")
+        x = scheduler.step(torch.from_numpy(output).reshape(1, N, 1), t, x).prev_sample
+        outputs.append(output)
+        xs.append(x.numpy().ravel())
+    write(file, name, {}, {"name": "ddim", "steps": steps, "clip_denoised": False}, xs[0],
+          outputs[1:], xs[1:])
+
+
 def main():
     path = pathlib.Path(__file__).with_name("samplers.h5")
     with h5py.File(path, "w") as file:
@@ -189,6 +207,7 @@ def main():
         run(file, "heun", schedulers.HeunDiscreteScheduler(1000, 1e-4, 0.02, "linear",
                                                            use_karras_sigmas=True, **common),
             {"name": "heun", "steps": 15}, 8, variance_exploding=True)
+        inversion(file, "ddim_inversion", 20)
     print(path, path.stat().st_size, "bytes")
 
 
