@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "diffusion/x0_errors.h"
+
 namespace ddpm {
 
 namespace {
@@ -31,8 +33,16 @@ DdimSampler::DdimSampler(const Config& config)
                             "CIFAR-10 and uniform elsewhere; trailing begins at the last one")),
       sigma_hat_(config.boolean("sigma_hat", false,
                                 "eta = 1 with the larger noise sqrt(1 - alpha_bar_t / alpha_bar_s) "
-                                "of DDPM's fixed_large")) {
+                                "of DDPM's fixed_large")),
+      errors_(config.string("errors", "",
+                            "likelihood.json of this run, from 'ddpm eval RUN --metrics nll': adds "
+                            "to each step the noise that its errors of x_0 ask for")),
+      last_noise_(config.number("last_noise", 1, 0, 255,
+                                "with errors: at most so many of 255 grey levels of noise, in the "
+                                "mean, before the last step; 0: no limit")) {
   read_limits(config);
+  if (!errors_.empty() && sigma_hat_)
+    config.error("errors", "cannot be used with sigma_hat, which is another noise");
   if (steps_ < 2 && stride_ != "trailing")
     config.error("steps",
                  "must be 2 or more, found 1: only the stride 'trailing' has a single "
@@ -62,11 +72,30 @@ std::vector<NoiseLevel> DdimSampler::grid(const NoiseLevels& levels) const {
   return grid;
 }
 
-std::vector<Solver::Move> DdimSampler::step(const NoiseLevels&, const std::vector<NoiseLevel>& grid,
-                                            size_t i, size_t) const {
+double DdimSampler::sigma_of_errors(const NoiseLevels& levels, const std::vector<NoiseLevel>& grid,
+                                    size_t i, const DdimCoefficients& c) const {
+  if (static_cast<int64_t>(x0_errors_.size()) != levels.timesteps())
+    x0_errors_ = read_x0_errors(errors_, levels.timesteps(), options_.clip_denoised);
+  const auto t = static_cast<size_t>(grid[i].t);
+  DDPM_CHECK(std::isfinite(x0_errors_[t]),
+             "{}: no image was evaluated at t = {}; 'ddpm eval RUN --metrics nll --timesteps 0' "
+             "evaluates all",
+             errors_, t);
+  // No value of [-1, 1] varies by more than 1.
+  const double sigma = std::sqrt(c.sigma * c.sigma + c.x0 * c.x0 * std::min(x0_errors_[t], 1.0));
+  const bool is_seen = grid[i + 2].noise == 0;  // the step that follows removes no noise worth it
+  if (last_noise_ == 0 || !is_seen) return sigma;
+  const double mean_size = std::sqrt(2 / std::acos(-1));  // of a normal
+  return std::min(sigma, last_noise_ * 2 / 255 / mean_size);
+}
+
+std::vector<Solver::Move> DdimSampler::step(const NoiseLevels& levels,
+                                            const std::vector<NoiseLevel>& grid, size_t i,
+                                            size_t) const {
   const NoiseLevel &from = grid[i], &to = grid[i + 1];
   DdimCoefficients c = ddim_coefficients(from, to, sigma_hat_ ? 1 : eta_);
   if (sigma_hat_ && to.noise > 0) c.sigma = std::sqrt(added_noise(from, to));
+  if (!errors_.empty() && to.noise > 0) c.sigma = sigma_of_errors(levels, grid, i, c);
   return {{.at = from, .next = {.x = c.xt, .estimate = {c.x0}, .noise = c.sigma}}};
 }
 

@@ -136,7 +136,8 @@ const Command kSweepCommand = {
                 "of 'ddpm list samplers'; default: ancestral, ddim");
       line.text("--steps", options->steps, "LIST", "such as 10,20,50; default: 50 and all");
       line.text("--variance", options->variances, "NAMES",
-                "of fixed_small, fixed_large and, if learned, model; default: all");
+                "of fixed_small, fixed_large, model if learned, and optimal, which needs 'ddpm "
+                "eval'; default: all but optimal");
       line.text("--clip", options->clippings, "NAMES", "of clipped, unclipped; default: both");
       line.text("-o,--out", options->request.out, "DIR", "default: RUN/sweep");
       line.text("--checkpoint", options->request.checkpoint, "FILE", "instead of the newest");

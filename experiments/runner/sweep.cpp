@@ -42,14 +42,17 @@ std::vector<std::string> chosen(const char* axis, const std::vector<std::string>
   return names;
 }
 
-std::unique_ptr<Sampler> sampler_of(const SweepCell& cell, int64_t timesteps) {
+// `errors`: the file that the variance "optimal" comes from.
+std::unique_ptr<Sampler> sampler_of(const SweepCell& cell, int64_t timesteps,
+                                    const std::string& errors) {
   Json settings;
-  if (cell.sampler == "ancestral" && cell.steps == timesteps) {
+  if (cell.sampler == "ancestral" && cell.steps == timesteps && cell.variance != "optimal") {
     settings = {{"name", "ancestral"}, {"variance", cell.variance}};
   } else {
     settings = {{"name", cell.sampler == "ancestral" ? "ddim" : cell.sampler},
                 {"steps", cell.steps}};
-    if (cell.variance == "fixed_small") settings["eta"] = 1;
+    if (cell.variance == "fixed_small" || cell.variance == "optimal") settings["eta"] = 1;
+    if (cell.variance == "optimal") settings["errors"] = errors;
     if (cell.variance == "fixed_large") settings["sigma_hat"] = true;
   }
   settings["clip_denoised"] = cell.clipping == "clipped";
@@ -92,6 +95,7 @@ class Sweep {
       : request_(request), run_(std::in_place, request.run, request.checkpoint, request.overrides) {
     const LoadedRun& run = *run_;
     timesteps_ = run.model->process.timesteps();
+    errors_ = run.folder.file("likelihood.json");
     outcome_.folder = request.out.empty() ? run.folder.file("sweep") : request.out;
     outcome_.run = run.folder.path();
     outcome_.dataset = run.dataset.name;
@@ -142,7 +146,9 @@ class Sweep {
 
     const auto weights =
         chosen("weights", request_.weights, all_weights, {run.config->sampling.weights});
-    const auto variances = chosen("variance", request_.variances, all_variances, all_variances);
+    std::vector<std::string> known = all_variances;
+    known.emplace_back("optimal");
+    const auto variances = chosen("variance", request_.variances, known, all_variances);
     std::vector<int64_t> steps = request_.steps;
     if (steps.empty()) steps = {std::min(kFewSteps, timesteps_), timesteps_};
     std::sort(steps.begin(), steps.end());
@@ -168,8 +174,8 @@ class Sweep {
                                   ": the network knows the variance of single steps only");
     } else {
       // Throws if the sampler cannot serve the model.
-      cell.evaluations =
-          static_cast<int64_t>(sampler_of(cell, timesteps_)->visits(run_->model->process).size());
+      cell.evaluations = static_cast<int64_t>(
+          sampler_of(cell, timesteps_, errors_)->visits(run_->model->process).size());
       outcome_.cells.push_back(std::move(cell));
     }
   }
@@ -188,26 +194,28 @@ class Sweep {
   // Of everything that the cell depends on.
   std::string path_of(const SweepCell& cell) const {
     const EvaluationOptions& options = run_->config->evaluation;
-    const Json all = {{"format", kFormat},
-                      {"run", identity_},
-                      {"cell", cell.label()},
-                      {"samples", options.samples},
-                      {"nll_images", outcome_.nll_images},
-                      {"timesteps_per_image", options.timesteps_per_image},
-                      {"extractor", extractor_ ? extractor_->weights_sha256() : ""}};
+    Json all = {{"format", kFormat},
+                {"run", identity_},
+                {"cell", cell.label()},
+                {"samples", options.samples},
+                {"nll_images", outcome_.nll_images},
+                {"timesteps_per_image", options.timesteps_per_image},
+                {"extractor", extractor_ ? extractor_->weights_sha256() : ""}};
+    if (cell.variance == "optimal") all["errors"] = sha256_file(errors_);
     return fmt::format("{}/cells/{}.h5", outcome_.folder, sha256_hex(all.dump()).substr(0, 16));
   }
 
   void measure(SweepCell& cell) {
     const LoadedRun& run = *run_;
     const int64_t size = outcome_.image_shape.numel();
-    if (cell.sampler == "ancestral" && cell.steps == timesteps_ && outcome_.nll_images > 0) {
+    if (cell.sampler == "ancestral" && cell.steps == timesteps_ && cell.variance != "optimal" &&
+        outcome_.nll_images > 0) {
       const LikelihoodReport report = measure_likelihood(run, "test", request_.progress).report;
       const Estimate total = report.bound(cell.variance, cell.clipping == "clipped").total;
       cell.metrics = {{"nll_test", total.mean()}, {"nll_test_se", total.standard_error()}};
     }
     const std::vector<float> samples =
-        draw_samples(*run.model, *sampler_of(cell, timesteps_), run.config->seed, 0,
+        draw_samples(*run.model, *sampler_of(cell, timesteps_, errors_), run.config->seed, 0,
                      outcome_.samples, run.config->sampling.batch_size, request_.progress);
     cell.shown = {samples.begin(), samples.begin() + std::min(kShown, outcome_.samples) * size};
     const SampleRange range = sample_range(samples, value_bound(run.dataset));
@@ -267,6 +275,7 @@ class Sweep {
   SweepRequest request_;
   std::optional<LoadedRun> run_;
   int64_t timesteps_ = 0;
+  std::string errors_;  // of x_0, in the run's folder
   SweepOutcome outcome_;
   std::string loaded_;  // the weights that run_ shows, once they are in use
   Json identity_;

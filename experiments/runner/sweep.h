@@ -29,7 +29,8 @@ struct SweepRequest {
 };
 
 // Ancestral sampling in fewer steps than T is DDIM's generalisation of it: eta = 1 under
-// fixed_small, sigma_hat under fixed_large. All others add no noise: their variance is "none".
+// fixed_small, sigma_hat under fixed_large; "optimal" is DDIM's "errors" with eta = 1, from the
+// run's likelihood.json. All others add no noise: their variance is "none".
 struct SweepCell {
   std::string weights, sampler;
   int64_t steps = 0;  // as the sampler's setting

@@ -147,6 +147,26 @@ TEST_F(SweepProgram, ALearnedVarianceBelongsToSingleSteps) {
   EXPECT_THAT(json["left_out"][0].get<std::string>(), HasSubstr("5 steps, variance model"));
 }
 
+TEST_F(SweepProgram, TheOptimalVarianceIsThatOfTheMeasuredErrors) {
+  const std::string out = copy("run");
+  ASSERT_EQ(ddpm({"eval", out, "--metrics", "nll"}).exit_code, 0);
+  const Finished result = ddpm({"sweep", out, "--variance", "optimal,fixed_small", "--steps",
+                                "5,40", "--sampler", "ancestral", "--clip", "clipped", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json cells = Json::parse(result.out)["cells"];
+  ASSERT_EQ(cells.size(), 4u);
+  EXPECT_EQ(cells[0]["variance"], "optimal");
+  EXPECT_EQ(cells[0]["evaluations"], 5);
+  ASSERT_EQ(ddpm({"figure", "samples", out, "figure.rows=1", "figure.columns=8",
+                  "sampling.sampler.name=ddim", "sampling.sampler.steps=5",
+                  "sampling.sampler.eta=1", "sampling.sampler.errors=" + out + "/likelihood.json"})
+                .exit_code,
+            0);
+  const auto shown = Hdf5Reader(out + "/sweep/sweep.h5").read<float>("/images", {32, 8, 8, 1});
+  EXPECT_EQ(std::vector<float>(shown.begin(), shown.begin() + 8 * 64),
+            Hdf5Reader(out + "/figures/samples.h5").read<float>("/images", {8, 8, 8, 1}));
+}
+
 TEST_F(SweepProgram, WrongInput) {
   const std::string out = copy("run");
   const auto expect_refusal = [&](std::vector<std::string> more, const std::string& message) {
@@ -160,7 +180,9 @@ TEST_F(SweepProgram, WrongInput) {
                  "--sampler: unknown name 'ancestrl'; known for this run: ancestral, ddim, "
                  "dpm_solver, dpm_solver++, unipc, heun. Did you mean 'ancestral'?");
   expect_refusal({"--weights", "ema_2"}, "known for this run: raw, ema, ema_1");
-  expect_refusal({"--variance", "model"}, "known for this run: fixed_small, fixed_large.");
+  expect_refusal({"--variance", "model"}, "known for this run: fixed_small, fixed_large, optimal.");
+  expect_refusal({"--variance", "optimal"},
+                 "likelihood.json: no such file; 'ddpm eval RUN --metrics nll' writes it");
   expect_refusal({"--clip", "yes"}, "--clip: unknown name 'yes'");
   expect_refusal({"--steps", "41"}, "--steps: 41 of a process that has 40");
   expect_refusal({"--steps", "5,x"}, "--steps");
