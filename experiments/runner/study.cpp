@@ -109,7 +109,7 @@ class Study {
         cell.overrides.push_back(fmt::format("seed={}", seed));
         if (!file_.common_random_numbers)
           cell.overrides.push_back("stream=" + Json(variant.name).dump());
-        cell.folder = fmt::format("{}/runs/{:05}-{}-s{}", folder_, number, variant.name, seed);
+        cell.folder = folder_of(fmt::format("{}-s{}", variant.name, seed), number);
         const Config config(source(cell));
         const ExperimentConfig experiment(config);
         try {
@@ -120,6 +120,18 @@ class Study {
         cell.resolved = config.resolved();
         cells_.push_back(std::move(cell));
       }
+  }
+
+  // That of an earlier call, whose seeds and so its numbers may have been others, or a new one.
+  std::string folder_of(const std::string& cell, size_t number) const {
+    std::string folder = fmt::format("{}/runs/{:05}-{}", folder_, number, cell);
+    if (fs::exists(folder) || !fs::is_directory(folder_ + "/runs")) return folder;
+    for (const auto& entry : fs::directory_iterator(folder_ + "/runs")) {
+      const std::string name = entry.path().filename();
+      if (name.size() == cell.size() + 6 && name.ends_with("-" + cell))
+        folder = fmt::format("{}/runs/{}", folder_, name);
+    }
+    return folder;
   }
 
   ConfigSource source(const Cell& cell) const {

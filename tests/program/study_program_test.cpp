@@ -61,6 +61,18 @@ class StudyProgram : public ::testing::Test {
   std::string study_ = folder_ / "study.json", out_ = folder_ / "out";
 };
 
+TEST_F(StudyProgram, MoreSeedsAddRuns) {
+  ASSERT_EQ(run(ablate({"--only", "simple", "--seeds", "1"})).exit_code, 0);
+  const auto before = results();
+  ASSERT_EQ(run(ablate({"--only", "simple", "--seeds", "0,1"})).exit_code, 0);
+  const auto all = results();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0]["seed"], 0);
+  EXPECT_EQ(all[1], before.at(0)) << "not run again";
+  const fs::directory_iterator runs(out_ + "/runs");
+  EXPECT_EQ(std::distance(begin(runs), end(runs)), 2);
+}
+
 TEST_F(StudyProgram, TrainsOnceWhatIsDrawnInManyWays) {
   nlohmann::json study = nlohmann::json::parse(kStudy);
   study["seeds"] = {3};
