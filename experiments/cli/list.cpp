@@ -76,7 +76,7 @@ int run_list(const std::string& wanted, const OutputOptions& output) {
     json[kind.name] = nlohmann::ordered_json::array();
     for (const Item& item : kind.items) {
       json[kind.name].push_back({{"name", item.name}, {"help", item.help}});
-      if (!output.json) fmt::print("  {:<18} {}\n", item.name, item.help);
+      if (!output.json) fmt::print("  {:<21} {}\n", item.name, item.help);
     }
   }
   if (output.json) print_json(json);

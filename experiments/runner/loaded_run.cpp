@@ -104,18 +104,7 @@ std::unique_ptr<FeatureExtractor> extractor_of(const LoadedRun& run) {
 }
 
 Tensor model_images(const LoadedRun& run, const Split& split, int64_t first, int64_t count) {
-  DDPM_ASSERT(first >= 0 && count > 0 && first + count <= split.count, "images {} to {} of {}",
-              first, first + count - 1, split.count);
-  const int64_t size = run.model->image_shape.numel();
-  const auto cut = [&](const auto& values) {
-    if (values.empty()) return values;
-    return std::decay_t<decltype(values)>(values.begin() + first * size,
-                                          values.begin() + (first + count) * size);
-  };
-  Split part;
-  part.count = count;
-  part.pixels = cut(split.pixels);
-  part.values = cut(split.values);
+  const Split part = slice(split, run.model->image_shape, first, count);
   const Tensor images = upload_images(part, run.model->image_shape, run.model->process.device());
   std::vector<int32_t> rows(static_cast<size_t>(count));
   std::iota(rows.begin(), rows.end(), 0);
