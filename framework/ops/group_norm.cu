@@ -249,11 +249,6 @@ __device__ void merge_gradients(const ChannelTiles& tiles, const NormPointers<T>
   }
 }
 
-template <class T>
-T* data_or_null(const Tensor& t) {
-  return t ? t.data<T>() : nullptr;
-}
-
 // Where the gradients of x and skip are written, what is added to each before it is rounded, or
 // null, and where the sums of what was written over the positions of each block are left.
 template <class T>
