@@ -128,6 +128,12 @@ __global__ void sum_taps_kernel(Conv2dExtents e, const float* products, int pitc
   result.finish(pixel, k, sums);
 }
 
+// The products of a thin result, (pixels of x, columns) from (pixels, C)
+Conv2dProblem products_of(const Conv2dProblem& p) {
+  const int64_t columns = ceil_div(p.taps() * p.out_channels, 32) * 32;
+  return pointwise(p, p.in_height, p.in_width, p.in_channels, columns);
+}
+
 bool is_thin(const Conv2dProblem& p, int64_t channels) { return channels * p.taps() <= kColumns; }
 
 bool is_supported(const Conv2dProblem& p) {
@@ -149,10 +155,11 @@ void forward_of_thin_input(const Conv2dProblem& p, const Conv2dOperands& o) {
 
 // The products (pixels of x, columns) with the weights (columns, C), then their sums
 void forward_of_thin_output(const Conv2dProblem& p, const Conv2dOperands& o) {
-  const int64_t columns = p.taps() * p.out_channels, pitch = ceil_div(columns, 32) * 32;
+  const Conv2dProblem product = products_of(p);
+  const int64_t pitch = product.out_channels;
   const Tensor weight = matrix(pitch, p.in_channels, DType::kBf16);
-  copy_matrix<bf16>(o.weight, {p.in_channels, 1}, columns, p.in_channels, weight, p.in_channels);
-  const Conv2dProblem product = pointwise(p, p.in_height, p.in_width, p.in_channels, pitch);
+  copy_matrix<bf16>(o.weight, {p.in_channels, 1}, p.taps() * p.out_channels, p.in_channels, weight,
+                    p.in_channels);
   const Tensor products =
       Tensor::empty({p.images * p.in_pixels(), pitch}, DType::kF32, Device::kCuda);
   cublas_forward_sums(product, o.x, weight, products);
@@ -164,12 +171,16 @@ void forward_of_thin_output(const Conv2dProblem& p, const Conv2dOperands& o) {
 }  // namespace
 
 bool thin_supports_forward(const Conv2dProblem& p) {
-  return is_supported(p) && (is_thin(p, p.in_channels) || is_thin(p, p.out_channels));
+  if (!is_supported(p)) return false;
+  return is_thin(p, p.in_channels) ||
+         (is_thin(p, p.out_channels) && cublas_supports(products_of(p)));
 }
 bool thin_supports_backward_data(const Conv2dProblem& p) {
   return is_supported(p) && is_thin(p, p.out_channels);
 }
-bool thin_supports_backward_weight(const Conv2dProblem& p) { return thin_supports_forward(p); }
+bool thin_supports_backward_weight(const Conv2dProblem& p) {
+  return is_supported(p) && (is_thin(p, p.in_channels) || is_thin(p, p.out_channels));
+}
 
 void thin_forward(const Conv2dProblem& p, const Conv2dOperands& o) {
   if (is_thin(p, p.in_channels))

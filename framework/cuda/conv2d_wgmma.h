@@ -4,9 +4,9 @@
 // Tiles of sums and pieces of the depth are cut by the shape alone: the bits are the same on every
 // card.
 //
-// STATUS: this code, at either stride, has never run on a card. Its kernels run in the tests on the
-// host, where the copy engine with its element strides, the barriers and the tensor cores are
-// played from the rules of the PTX ISA (tests/cuda_on_host/hopper.h). DDPM_CONV2D=mma avoids it.
+// Measured on an H200: bench/README.md. Its kernels also run in the tests on the host, where the
+// copy engine with its element strides, the barriers and the tensor cores are played from the rules
+// of the PTX ISA (tests/cuda_on_host/hopper.h). DDPM_CONV2D=mma avoids it.
 #pragma once
 
 #include "framework/core/conv2d_problem.h"

@@ -35,6 +35,8 @@ const ConvCase kCases[] = {
     {"to one channel", {2, 6, 6, 5}, {1, 3, 3, 5}, Conv2dGeometry::same(3)},
     {"image to features", {2, 6, 6, 3}, {72, 3, 3, 3}, Conv2dGeometry::same(3)},
     {"features to image", {2, 6, 6, 72}, {3, 3, 3, 72}, Conv2dGeometry::same(3)},
+    {"image to panels of features", {2, 8, 8, 3}, {128, 3, 3, 3}, Conv2dGeometry::same(3)},
+    {"panels of features to six", {2, 8, 8, 128}, {6, 3, 3, 128}, Conv2dGeometry::same(3)},
     {"several tiles", {3, 9, 9, 72}, {80, 3, 3, 72}, Conv2dGeometry::same(3)},
     {"several scalar tiles", {1, 9, 9, 67}, {71, 2, 3, 67}, {1, 1, 1, 0, 1}},
     {"large tiles in pieces", {2, 31, 31, 132}, {100, 3, 3, 132}, Conv2dGeometry::same(3)},
