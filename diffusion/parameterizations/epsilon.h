@@ -12,10 +12,11 @@ class EpsilonParameterization : public Parameterization {
 
   Coefficients at(const DiffusionTables& tables, int t) const override {
     const double signal = tables.signal[t], noise = tables.noise[t];
-    DDPM_CHECK(signal > 0,
-               "parameterization epsilon: no x_0 follows from the noise at step {}, where nothing "
-               "of x_0 is left; use x0 or velocity with this schedule",
-               t);
+    DDPM_CHECK(
+        signal > 0,
+        "parameterization: no x_0 follows from the noise at step {}, where nothing of x_0 is "
+        "left; use x0 or velocity with this schedule",
+        t);
     return {.target_x0 = 0,
             .target_epsilon = 1,
             .x0_from_xt = 1 / signal,

@@ -4,10 +4,10 @@
 namespace ddpm {
 
 using MakeFigure = std::unique_ptr<Figure>(const Config& config);
-MakeFigure make_ema_comparison_figure, make_forward_process_figure, make_interpolation_figure,
-    make_loss_by_timestep_figure, make_nearest_neighbours_figure, make_progressive_coding_figure,
-    make_progressive_generation_figure, make_rate_distortion_figure, make_samples_figure,
-    make_schedule_figure, make_shared_latents_figure;
+MakeFigure make_ema_comparison_figure, make_forward_process_figure, make_gradient_variance_figure,
+    make_interpolation_figure, make_loss_by_timestep_figure, make_nearest_neighbours_figure,
+    make_progressive_coding_figure, make_progressive_generation_figure, make_rate_distortion_figure,
+    make_samples_figure, make_schedule_figure, make_shared_latents_figure;
 
 const Registry<Figure>& figures() {
   static const Registry<Figure> registry(
@@ -28,6 +28,8 @@ const Registry<Figure>& figures() {
           {"forward_process", "images under more and more noise", make_forward_process_figure},
           {"schedule", "beta, alpha_bar and signal-to-noise ratio over t", make_schedule_figure},
           {"loss_by_timestep", "squared error and bound at each t", make_loss_by_timestep_figure},
+          {"gradient_variance", "of the losses with one noise and with two, at each t",
+           make_gradient_variance_figure},
           {"ema_comparison", "the same noise through raw and averaged weights",
            make_ema_comparison_figure},
       });

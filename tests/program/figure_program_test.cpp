@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "framework/io/hdf5_file.h"
@@ -114,6 +115,38 @@ TEST_F(FigureProgram, GenerationEndsWithTheSamples) {
     EXPECT_GT(distance(estimates.at(i, 0), samples.at(0, i)), 0.1);
     EXPECT_EQ(averages.at(1, i), samples.at(0, i)) << "decay 0.9 is the run's default";
     EXPECT_NE(averages.at(0, i), averages.at(2, i));
+  }
+}
+
+// Two losses of one expectation: the mean gradients agree within errors, the second noise adds
+// variance, except at t = 1, where there is no step before and the losses are one.
+TEST_F(FigureProgram, TwoNoisesAddVarianceToTheSameGradient) {
+  const std::string out = copy("run");
+  const auto rows = read_csv(draw("gradient_variance", out, {"figure.pairs=40"}) + ".csv");
+  std::map<std::string, std::pair<double, double>> values;  // with their standard errors
+  std::set<std::string> steps;
+  for (size_t i = 1; i < rows.size(); ++i) {
+    ASSERT_EQ(rows[i].size(), 5u);
+    steps.insert(rows[i][0]);
+    values[rows[i][0] + " " + rows[i][1] + " " + rows[i][2]] = {std::stod(rows[i][3]),
+                                                                std::stod(rows[i][4])};
+  }
+  EXPECT_EQ(values.size(), 4 * steps.size());
+  EXPECT_TRUE(steps.contains("1") && steps.contains("40") && steps.contains("uniform"));
+  for (const std::string& t : steps) {
+    const auto [one, one_error] = values[t + " simple variance"];
+    const auto [two, two_error] = values[t + " two_noise variance"];
+    const auto [mean, mean_error] = values[t + " simple squared_mean"];
+    const auto [other, other_error] = values[t + " two_noise squared_mean"];
+    EXPECT_NEAR(mean, other, 4.5 * std::hypot(mean_error, other_error)) << t;
+    if (t == "1") {
+      EXPECT_EQ(one, two);
+    } else {
+      EXPECT_GT(two, one) << t << ", of the same batches";
+    }
+    if (t == "40" || t == "uniform") {
+      EXPECT_GT(two - one, 4.5 * std::hypot(one_error, two_error)) << t;
+    }
   }
 }
 
