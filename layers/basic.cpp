@@ -21,8 +21,8 @@ Linear::Linear(const Scope& scope, int64_t in, int64_t out, double init_scale)
     : weight(scope.parameter("weight", {out, in}, Init::variance_scaling(init_scale))),
       bias(scope.parameter("bias", {out}, Init::constant(0))) {}
 
-Tensor Linear::operator()(const Tensor& x, const Tensor& residual) const {
-  return linear(x, weight, bias, residual);
+Tensor Linear::operator()(const Tensor& x, const Tensor& residual, bool feeds_norm) const {
+  return linear(x, weight, bias, residual, feeds_norm);
 }
 
 Conv3x3::Conv3x3(const Scope& scope, int64_t in, int64_t out, double init_scale, int stride)
@@ -30,8 +30,8 @@ Conv3x3::Conv3x3(const Scope& scope, int64_t in, int64_t out, double init_scale,
       bias(scope.parameter("bias", {out}, Init::constant(0))),
       geometry(Conv2dGeometry::same(3, stride)) {}
 
-Tensor Conv3x3::operator()(const Tensor& x, const Conv2dAddends& addends) const {
-  return conv2d(x, weight, bias, geometry, addends);
+Tensor Conv3x3::operator()(const Tensor& x, const Conv2dEpilogue& epilogue) const {
+  return conv2d(x, weight, bias, geometry, epilogue);
 }
 
 GroupNorm::GroupNorm(const Scope& scope, int64_t channels)

@@ -18,7 +18,7 @@ struct DropoutSource {
 // (..., in) -> (..., out)
 struct Linear {
   Linear(const Scope& scope, int64_t in, int64_t out, double init_scale = 1);
-  Tensor operator()(const Tensor& x, const Tensor& residual = {}) const;
+  Tensor operator()(const Tensor& x, const Tensor& residual = {}, bool feeds_norm = false) const;
 
   Parameter weight, bias;  // (out, in), (out)
 };
@@ -27,7 +27,7 @@ struct Linear {
 // out)
 struct Conv3x3 {
   Conv3x3(const Scope& scope, int64_t in, int64_t out, double init_scale = 1, int stride = 1);
-  Tensor operator()(const Tensor& x, const Conv2dAddends& addends = {}) const;
+  Tensor operator()(const Tensor& x, const Conv2dEpilogue& epilogue = {}) const;
 
   Parameter weight, bias;  // (out, 3, 3, in), (out)
   Conv2dGeometry geometry;

@@ -33,8 +33,10 @@ ResidualBlock::ResidualBlock(const Scope& scope, int64_t in, int64_t out,
 
 Tensor ResidualBlock::operator()(const NormInput& x, const Tensor& activated,
                                  const DropoutSource* dropout) const {
-  const Tensor h = conv_1(norm_1.then_silu(x), {.per_sample = time_projection(activated)});
-  return conv_2(norm_2.then_silu(h, dropout_rate, dropout), {.residual = residual(x)});
+  const Tensor h =
+      conv_1(norm_1.then_silu(x), {.per_sample = time_projection(activated), .feeds_norm = true});
+  return conv_2(norm_2.then_silu(h, dropout_rate, dropout),
+                {.residual = residual(x), .feeds_norm = true});
 }
 
 // What was never joined has its weights cut at the seam.
@@ -57,14 +59,16 @@ Tensor AttentionBlock::operator()(const Tensor& x) const {
   const Shape& s = x.shape();
   const Tensor h = reshape(norm(x), {s[0], s[1] * s[2], s[3]});
   const Tensor attended = attention(query(h), key(h), value(h), heads);
-  return output(reshape(attended, s), x);
+  return output(reshape(attended, s), x, /*feeds_norm=*/true);
 }
 
 Downsample::Downsample(const Scope& scope, int64_t channels, DownsampleKind kind) {
   if (kind == DownsampleKind::kStridedConv) conv.emplace(scope, channels, channels, 1, 2);
 }
 
-Tensor Downsample::operator()(const Tensor& x) const { return conv ? (*conv)(x) : average_pool(x); }
+Tensor Downsample::operator()(const Tensor& x) const {
+  return conv ? (*conv)(x, {.feeds_norm = true}) : average_pool(x);
+}
 
 Upsample::Upsample(const Scope& scope, int64_t channels, UpsampleKind upsample_kind)
     : kind(upsample_kind),
@@ -72,8 +76,8 @@ Upsample::Upsample(const Scope& scope, int64_t channels, UpsampleKind upsample_k
 
 Tensor Upsample::operator()(const Tensor& x) const {
   if (kind == UpsampleKind::kTransposedConv)
-    return conv2d_transpose(x, conv.weight, conv.bias, conv.geometry);
-  return upsample_conv2d(x, conv.weight, conv.bias);
+    return conv2d_transpose(x, conv.weight, conv.bias, conv.geometry, /*feeds_norm=*/true);
+  return upsample_conv2d(x, conv.weight, conv.bias, /*feeds_norm=*/true);
 }
 
 }  // namespace ddpm

@@ -47,7 +47,7 @@ Tensor Classifier::features(const Tensor& x) const {
   const Shape expected{x.shape()[0], image_shape[0], image_shape[1], image_shape[2]};
   DDPM_CHECK(x.shape() == expected, "classifier: images {}, expected {}", x.shape(), expected);
   Tensor h = x;
-  for (const Stage& stage : stages) h = stage.norm.then_silu(stage.conv(h));
+  for (const Stage& stage : stages) h = stage.norm.then_silu(stage.conv(h, {.feeds_norm = true}));
   return spatial_mean(h);
 }
 

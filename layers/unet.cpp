@@ -121,7 +121,7 @@ Tensor UNet::operator()(const Tensor& x, const Tensor& t, const DropoutSource* d
   const DType compute_type = conv_in_.weight.dtype();
   // Every block applies silu to the embedding before its projection: once is enough.
   const Tensor activated = silu(time_embedding_(t, compute_type));
-  Tensor h = conv_in_(cast(x, compute_type));
+  Tensor h = conv_in_(cast(x, compute_type), {.feeds_norm = true});
   std::vector<Tensor> skips = {h};
   for (const DownLevel& level : down_) {
     for (const Stage& stage : level.stages) skips.push_back(h = stage(h, activated, dropout));

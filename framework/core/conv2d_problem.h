@@ -34,10 +34,12 @@ struct Conv2dProblem {
 // A pass reads two of x, weight, y and writes the third. What is added to the result before it is
 // rounded and written may each be empty: the bias has as many elements as the result has channels,
 // per_sample (N, K) and residual (N, P, Q, K) are for the forward pass alone. Biases and weight
-// gradients are f32 where x, weight and y are bf16.
+// gradients are f32 where x, weight and y are bf16. A result that feeds a normalisation may be left
+// with partial statistics (framework/cuda/moments.h).
 struct Conv2dOperands {
   Tensor x, weight, bias, y;
   Tensor per_sample = {}, residual = {};
+  bool feeds_norm = false;
 };
 
 enum class Conv2dPass { kForward, kBackwardData, kBackwardWeight };

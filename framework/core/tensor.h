@@ -91,6 +91,10 @@ struct GradSlot {
   // kernel. Only of tensors that require no gradient, whose values nothing changes while they are
   // in use; Parameters shows new tensors whenever theirs are others.
   std::any prepared = {};
+  // Partial statistics of the values, which the op that wrote them left for the normalisation that
+  // reads them (cuda/moments.h). They hold as long as the values: such a tensor is never written to
+  // again, as backward expects of every value that it reads, and views have slots without them.
+  Tensor moments = {};
 };
 
 inline bool Tensor::requires_grad() const { return slot_ && slot_->requires_grad; }

@@ -226,9 +226,9 @@ void run_lattice(const Plan& p, const Lattice& l, const Cut& cut, const typename
     float* const both_sums = reinterpret_cast<float*>(packed + sums_at);
     Pixel* const pixels = reinterpret_cast<Pixel*>(packed + pixels_at);
     const int64_t rows = std::min(cut.piece_rows, l.rows - first_row);
-    const int64_t group_tiles = rows * cut.row_tiles;
-    const int64_t tiles = std::min(cut.piece_groups, cut.groups - first_group) * group_tiles;
-    list_pixels(p, l, cut, first_row, first_group, tiles, group_tiles, pixels);
+    const int64_t groups = std::min(cut.piece_groups, cut.groups - first_group);
+    const int64_t group_tiles = rows * cut.row_tiles, tiles = groups * group_tiles;
+    list_pixels(p, l, cut, first_row, first_group, groups, rows, pixels);
     const auto left = [&](int64_t tile) {
       const int64_t rest = tile % group_tiles;
       return packed + tile / group_tiles * cut.group_size +

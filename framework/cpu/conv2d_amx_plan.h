@@ -169,17 +169,20 @@ struct Pixel {
 
 // The pixels of the tiles of a piece, 16 each, and of one tile more that has none.
 void list_pixels(const Plan& p, const Lattice& l, const Cut& cut, int64_t first_row,
-                 int64_t first_group, int64_t tiles, int64_t group_tiles, Pixel* pixels) {
-  for (int64_t tile = 0; tile <= tiles; ++tile)
-    for (int64_t i = 0; i < kTileRows; ++i) {
-      const int64_t row = tile % group_tiles / cut.row_tiles;
-      const int64_t position = tile % group_tiles % cut.row_tiles * kTileRows + i;
-      const int64_t n = (first_group + tile / group_tiles) * cut.group + position % cut.group;
-      const int64_t h = l.top + (first_row + row) * l.step;
-      const int64_t w = l.left + position / cut.group * l.step;
-      const bool exists = tile < tiles && position < l.columns * cut.group && n < p.images;
-      *pixels++ = {exists ? (n * p.out_height + h) * p.out_width + w : -1, n};
+                 int64_t first_group, int64_t groups, int64_t rows, Pixel* pixels) {
+  for (int64_t g = first_group; g < first_group + groups; ++g)
+    for (int64_t row = first_row; row < first_row + rows; ++row) {
+      const int64_t first_image = g * cut.group, h = l.top + row * l.step;
+      int64_t image = 0, column = 0;  // of the group, of the lattice
+      for (int64_t i = 0; i < cut.row_tiles * kTileRows; ++i) {
+        const int64_t n = first_image + image;
+        const bool exists = column < l.columns && n < p.images;
+        const int64_t w = l.left + column * l.step;
+        *pixels++ = {exists ? (n * p.out_height + h) * p.out_width + w : -1, n};
+        if (++image == cut.group) image = 0, ++column;
+      }
     }
+  std::fill_n(pixels, kTileRows, Pixel{-1, 0});
 }
 
 }  // namespace

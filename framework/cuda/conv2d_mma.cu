@@ -29,16 +29,25 @@ __global__ void __launch_bounds__(Tile::kThreads, Tile::kBlocks)
                                           mma_tile<Tile>(source_a, source_b, t.panels, sums);
                                         });
 
+  const bool has_moments = kPass == Conv2dPass::kForward && result.moments;
   const auto store = [&](int tile_row, int tile_column, auto& values) {
     const int row = t.first_row + tile_row, column = t.first_column + tile_column;
     if (row >= t.rows || column >= t.columns) return;
     const int out_row = kIsBackwardData ? lattice.pixel(row, e.in_height, e.in_width) : row;
     result.store(static_cast<int>(blockIdx.y), out_row, column, values);
+    if (has_moments)
+      for (float& value : values) value = bf16(value);
   };
   if (result.is_packed)
-    for_each_sum<Tile, 8>(sums, store);
+    for_each_sum<Tile, 8>(sums, has_moments, store);
   else
-    for_each_sum<Tile, 1>(sums, store);
+    for_each_sum<Tile, 1>(sums, has_moments, store);
+  if (has_moments)
+    for_each_chunk<Tile>([&](int tile_row, int tile_column, const Moments<float>& moments) {
+      const int row = t.first_row + tile_row, column = t.first_column + tile_column;
+      if (row < t.rows && column < t.columns)
+        store_moments(result.moments, row / kChunk, t.columns / kQuad, column / kQuad, moments);
+    });
 #endif
 }
 
@@ -50,8 +59,12 @@ void run_pass(Conv2dProblem problem, const Conv2dOperands& operands) {
   if (product.rows == 0) return;
   const bool is_packable = are_packable(operands);
   const auto run = [&]<class Tile, int kWidthA, int kWidthB>() {
+    Tensor moments;
+    if (kPass == Conv2dPass::kForward && operands.feeds_norm && pieces_of<Tile>(product) == 1)
+      moments = attach_moments(operands.y);
     launch_product<kPass, Tile>(conv2d_mma_kernel<kPass, Tile, kWidthA, kWidthB>, problem, operands,
-                                pixels, is_packable && product.columns % 8 == 0);
+                                pixels, is_packable && product.columns % 8 == 0,
+                                moments ? moments.data<float>() : nullptr);
   };
   using Large = MmaTile<128, 128, 64, 32, 2>;
   using Small = MmaTile<64, 64, 32, 32, 4>;

@@ -10,6 +10,7 @@
 #include "framework/core/conv2d_problem.h"
 #include "framework/cuda/conv2d_sources.cuh"
 #include "framework/cuda/launch.cuh"
+#include "framework/cuda/moments.cuh"
 
 namespace ddpm::cuda {
 
@@ -136,7 +137,8 @@ struct Conv2dResult {
   const T *per_sample, *residual;  // (rows / pixels, columns), (rows, columns)
   int64_t elements;
   int columns, pixels;
-  bool is_packed;  // rows of all of them can be moved in packs
+  bool is_packed;            // rows of all of them can be moved in packs
+  float* moments = nullptr;  // of out, for a kernel that writes them; moments.h
 
   template <int kWidth>
   __device__ void store(int piece, int row, int column, Sum (&sums)[kWidth]) const {
@@ -206,10 +208,11 @@ Conv2dResult<T> result_of(const Conv2dOperands& operands, const Tensor& out, int
 }
 
 // Launches a kernel of (Conv2dExtents, a, b, Conv2dResult) on a grid of (tiles, pieces, lattices).
+// One that writes `moments` does so without pieces.
 template <Conv2dPass kPass, class Tile, class Out, class T>
 void launch_product(void (*kernel)(Conv2dExtents, const T*, const T*, Conv2dResult<Out>),
                     const Conv2dProblem& p, const Conv2dOperands& operands, int64_t pixels,
-                    bool is_packed) {
+                    bool is_packed, float* moments = nullptr) {
   using Sum = Accumulator<Out>;
   const auto narrow = [](int64_t value) { return static_cast<int>(value); };
   const Product product = product_of(kPass, p);
@@ -222,7 +225,8 @@ void launch_product(void (*kernel)(Conv2dExtents, const T*, const T*, Conv2dResu
   const int64_t pieces = pieces_of<Tile>(product);
   Tensor partial;
   if (pieces > 1) partial = Tensor::empty({pieces, out.numel()}, dtype_of<Sum>, out.device());
-  const auto result = result_of<Out>(operands, out, product.columns, pixels, is_packed, partial);
+  auto result = result_of<Out>(operands, out, product.columns, pixels, is_packed, partial);
+  result.moments = moments;
   const dim3 grid(static_cast<unsigned>(tiles_of<Tile>(product)), static_cast<unsigned>(pieces),
                   static_cast<unsigned>(product.lattices));
   launch(kernel, grid, Tile::kThreads, Tile::kSharedBytes, extents_of(p),

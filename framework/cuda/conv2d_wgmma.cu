@@ -135,7 +135,7 @@ int least_depth(const WgmmaProduct& p) {
 struct Arguments {
   CUtensorMap a, b;
   WgmmaProduct product;
-  WgmmaAddends addends;
+  WgmmaEpilogue epilogue;
 };
 
 template <Conv2dPass kPass, class Tile, class Out>
@@ -149,7 +149,7 @@ void run_tiles(Arguments& arguments, Out* out) {
       kPass != Conv2dPass::kBackwardWeight && least_depth(p) >= Tile::kStages ? Tile::kLead : 0;
   const int64_t blocks = std::min(p.tiles * p.pieces, multiprocessor_count());
   launch(conv2d_wgmma_kernel<kPass, Tile, Out>, blocks, Tile::kThreads, Tile::kSharedBytes,
-         arguments.a, arguments.b, p, arguments.addends, out);
+         arguments.a, arguments.b, p, arguments.epilogue, out);
 }
 
 // Cuts the depth so that there is a task for every multiprocessor, and adds the pieces in order.
@@ -165,10 +165,12 @@ void run_pieces(Arguments& arguments, Out* out) {
     return;
   }
   const int64_t elements = int64_t{p.rows} * p.columns;
+  const int64_t sums = ceil_div(p.rows, kChunk) * (p.columns / kPanelLines);
   const Tensor partial = Tensor::empty({p.pieces, elements}, DType::kF32, Device::kCuda);
   run_tiles<kPass, Tile>(arguments, partial.data<float>());
-  launch(sum_pieces_kernel<Out>, blocks_for(p.phase_count * elements / 4), kThreads, 0,
-         static_cast<const float*>(partial.data<float>()), p, arguments.addends, out);
+  launch(sum_pieces_kernel<Out>,
+         dim3(static_cast<unsigned>(sums), static_cast<unsigned>(p.phase_count)), kSumThreads, 0,
+         static_cast<const float*>(partial.data<float>()), p, arguments.epilogue, out);
 }
 
 // The result of a pass over images: as large a tile as gives every multiprocessor one.
@@ -191,7 +193,7 @@ void run_image_pass(Arguments&& arguments, bf16* out) {
 }
 
 template <class T>
-const T* data_or_null(const Tensor& t) {
+T* data_or_null(const Tensor& t) {
   return t ? t.data<T>() : nullptr;
 }
 
@@ -219,22 +221,25 @@ bool wgmma_supports(const Conv2dProblem& p) {
 
 void wgmma_forward(const Conv2dProblem& problem, const Conv2dOperands& o) {
   const Conv2dProblem p = without_maps(problem);
+  const Tensor moments = o.feeds_norm ? attach_moments(o.y) : Tensor();
   run_image_pass<Conv2dPass::kForward>(
       {map_of_x(o.x, p),
        weight_map(o.weight, p),
        product_of(Conv2dPass::kForward, p, problem.out_pixels()),
        {data_or_null<float>(o.bias), data_or_null<bf16>(o.per_sample),
-        data_or_null<bf16>(o.residual)}},
+        data_or_null<bf16>(o.residual), data_or_null<float>(moments)}},
       o.y.data<bf16>());
 }
 
 void wgmma_backward_data(const Conv2dProblem& problem, const Conv2dOperands& o) {
   const Conv2dProblem p = without_maps(problem);
+  const int phases = static_cast<int>(p.stride * p.stride);
+  const Tensor moments = o.feeds_norm ? attach_moments(o.x, phases) : Tensor();
   run_image_pass<Conv2dPass::kBackwardData>(
       {map_of_y(o.y, p),
        weight_map(o.weight, p),
        product_of(Conv2dPass::kBackwardData, p, problem.out_pixels()),
-       {data_or_null<float>(o.bias), nullptr, nullptr}},
+       {data_or_null<float>(o.bias), nullptr, nullptr, data_or_null<float>(moments)}},
       o.x.data<bf16>());
 }
 

@@ -37,6 +37,7 @@
 #include "framework/core/conv2d_problem.h"
 #include "framework/cuda/conv2d_sources.cuh"
 #include "framework/cuda/launch.cuh"
+#include "framework/cuda/moments.cuh"
 #include "framework/cuda/tma.cuh"
 #include "framework/cuda/vector_load.cuh"
 #include "framework/cuda/wgmma.cuh"
@@ -88,13 +89,22 @@ struct WgmmaProduct {
     if (lattice.step == 1) return row;
     return lattice.pixel(row, lattice.height * lattice.step, lattice.width * lattice.step);
   }
+  // The chunk of the moments that begins with row `row` of a phase.
+  __device__ int chunk(int phase, int row) const {
+    const int index = row / kChunk;
+    if (phase_count == 1) return index;
+    const int of_sample = sample_rows / kChunk;
+    return (index / of_sample * phase_count + phase) * of_sample + index % of_sample;
+  }
 };
 
-// What is added to a sum before it is rounded; each may be null.
-struct WgmmaAddends {
+// What is added to a sum before it is rounded, and where the moments of rounded sums go; each may
+// be null.
+struct WgmmaEpilogue {
   const float* bias;       // (columns)
   const bf16* per_sample;  // (images, columns)
   const bf16* residual;    // (rows, columns)
+  float* moments;          // (chunks of all images, columns / kQuad, 2)
 };
 
 // A tile of a phase over a piece of the depth.
@@ -289,41 +299,49 @@ __device__ __forceinline__ void multiply(WgmmaRing<Tile>& ring, int consumer, in
 // of the depth behind the others.
 template <class Tile, class Out>
 __device__ __forceinline__ void write_sums(WgmmaSums<Tile>& sums, const WgmmaProduct& p,
-                                           const WgmmaTask& t, const WgmmaAddends& addends,
+                                           const WgmmaTask& t, const WgmmaEpilogue& epilogue,
                                            int consumer, Out* out) {
   constexpr int kColumns = Tile::kColumns;
   const int first_column = t.column * kPanelLines, columns = p.columns - first_column;
   if constexpr (std::is_same_v<Out, bf16>)
-    if (addends.bias) add_to_columns<kColumns>(sums, addends.bias + first_column, columns);
+    if (epilogue.bias) add_to_columns<kColumns>(sums, epilogue.bias + first_column, columns);
 #pragma unroll
-  for (int m = 0; m < Tile::kHalfA; ++m)
+  for (int m = 0; m < Tile::kHalfA; ++m) {
+    const int first_row = (t.row + consumer * Tile::kHalfA + m) * kPanelLines;
 #pragma unroll
     for (int h = 0; h < 2; ++h) {
-      const int row = (t.row + consumer * Tile::kHalfA + m) * kPanelLines + Fragment::row() + h * 8;
+      const int row = first_row + Fragment::row() + h * 8;
       const bool exists = row < p.rows;
       if constexpr (std::is_same_v<Out, bf16>) {
         const int64_t line =
             int64_t{p.result_row(p.phases[t.phase].lattice, row)} * p.columns + first_column;
-        if (addends.per_sample)
+        if (epilogue.per_sample)
           add_line<kColumns>(
               sums[m], h,
-              addends.per_sample + int64_t{row / p.sample_rows} * p.columns + first_column, columns,
-              exists);
-        if (addends.residual)
-          add_line<kColumns>(sums[m], h, addends.residual + line, columns, exists);
+              epilogue.per_sample + int64_t{row / p.sample_rows} * p.columns + first_column,
+              columns, exists);
+        if (epilogue.residual)
+          add_line<kColumns>(sums[m], h, epilogue.residual + line, columns, exists);
         write_line<kColumns>(sums[m], h, out + line, columns, exists);
       } else {
         const int64_t line = (int64_t{t.piece} * p.rows + row) * p.columns + first_column;
         write_line<kColumns>(sums[m], h, out + line, columns, exists);
       }
     }
+    if constexpr (std::is_same_v<Out, bf16>)
+      if (epilogue.moments) {
+        const int row = first_row + Fragment::first_row();
+        write_moments<kColumns>(sums[m], epilogue.moments, p.chunk(t.phase, row), p.columns,
+                                first_column, row < p.rows);
+      }
+  }
 }
 
 template <Conv2dPass kPass, class Tile, class Out>
 __global__ void __launch_bounds__(Tile::kThreads, 1)
     conv2d_wgmma_kernel(const __grid_constant__ CUtensorMap map_a,
                         const __grid_constant__ CUtensorMap map_b,
-                        const __grid_constant__ WgmmaProduct p, WgmmaAddends addends, Out* out) {
+                        const __grid_constant__ WgmmaProduct p, WgmmaEpilogue epilogue, Out* out) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL) || defined(DDPM_CUDA_ON_HOST)
   WgmmaRing<Tile> ring(dynamic_shared<unsigned char>());
   if (threadIdx.x == 0) ring.init();
@@ -350,41 +368,56 @@ __global__ void __launch_bounds__(Tile::kThreads, 1)
       parity ^= 1;
       WgmmaSums<Tile> sums;
       multiply<kPass>(ring, consumer, t.end - t.begin, p.lead, sums);
-      write_sums<Tile>(sums, p, t, addends, consumer, out);
+      write_sums<Tile>(sums, p, t, epilogue, consumer, out);
     }
   }
 #endif
 }
 
+// Of a block of sum_pieces_kernel: a chunk of rows and a panel of columns.
+inline constexpr int kSumThreads = kChunk * kPanelLines / 4;
+
 // out = the sum of the pieces of its phase, first to last, plus the addends, rounded once; four
 // elements a thread.
 template <class Out>
 __global__ void sum_pieces_kernel(const float* partial, const __grid_constant__ WgmmaProduct p,
-                                  WgmmaAddends addends, Out* out) {
-  const int64_t elements = static_cast<int64_t>(p.rows) * p.columns;
-  const int64_t index = 4 * global_thread();
-  if (index >= elements * p.phase_count) return;
-  const WgmmaPhase& phase = p.phases[index / elements];
-  const int64_t from = index % elements;
-  partial += phase.first_piece * elements + from;
-  Packed<float, 4> sum = load_packed<float, 4>(partial);
-  for (int piece = 1; piece < phase.pieces; ++piece) {
-    const Packed<float, 4> next = load_packed<float, 4>(partial + piece * elements);
+                                  WgmmaEpilogue epilogue, Out* out) {
+  const int panels = p.columns / kPanelLines, across = kPanelLines / 4;
+  const int first_row = static_cast<int>(blockIdx.x) / panels * kChunk;
+  const int thread = static_cast<int>(threadIdx.x), row = first_row + thread / across;
+  const int column = static_cast<int>(blockIdx.x) % panels * kPanelLines + thread % across * 4;
+  const WgmmaPhase& phase = p.phases[blockIdx.y];
+  Packed<Out, 4> result{};
+  if (row < p.rows) {
+    const int64_t elements = static_cast<int64_t>(p.rows) * p.columns;
+    partial += phase.first_piece * elements + static_cast<int64_t>(row) * p.columns + column;
+    Packed<float, 4> sum = load_packed<float, 4>(partial);
+    for (int piece = 1; piece < phase.pieces; ++piece) {
+      const Packed<float, 4> next = load_packed<float, 4>(partial + piece * elements);
 #pragma unroll
-    for (int k = 0; k < 4; ++k) sum.v[k] += next.v[k];
-  }
-  const int row = static_cast<int>(from / p.columns), column = static_cast<int>(from % p.columns);
-  const int64_t sample = static_cast<int64_t>(row / p.sample_rows) * p.columns + column;
-  const int64_t i = int64_t{p.result_row(phase.lattice, row)} * p.columns + column;
-  Packed<Out, 4> result;
+      for (int k = 0; k < 4; ++k) sum.v[k] += next.v[k];
+    }
+    const int64_t sample = static_cast<int64_t>(row / p.sample_rows) * p.columns + column;
+    const int64_t i = int64_t{p.result_row(phase.lattice, row)} * p.columns + column;
 #pragma unroll
-  for (int k = 0; k < 4; ++k) {
-    if (addends.bias) sum.v[k] += addends.bias[column + k];
-    if (addends.per_sample) sum.v[k] += addends.per_sample[sample + k];
-    if (addends.residual) sum.v[k] += addends.residual[i + k];
-    result.v[k] = sum.v[k];
+    for (int k = 0; k < 4; ++k) {
+      if (epilogue.bias) sum.v[k] += epilogue.bias[column + k];
+      if (epilogue.per_sample) sum.v[k] += epilogue.per_sample[sample + k];
+      if (epilogue.residual) sum.v[k] += epilogue.residual[i + k];
+      result.v[k] = sum.v[k];
+    }
+    store_packed(out + i, result);
   }
-  store_packed(out + i, result);
+  if constexpr (std::is_same_v<Out, bf16>) {
+    if (!epilogue.moments) return;
+    __shared__ Moments<float> quads[kSumThreads];
+    quads[thread] = moments_of_quad(result.v[0], result.v[1], result.v[2], result.v[3]);
+    __syncthreads();
+    if (thread >= across || row >= p.rows) return;
+    const auto chunk = merge<float>(kChunk, [&](int i) { return quads[i * across + thread]; });
+    store_moments(epilogue.moments, p.chunk(static_cast<int>(blockIdx.y), row), p.columns / kQuad,
+                  column / kQuad, chunk);
+  }
 }
 
 }  // namespace ddpm::cuda

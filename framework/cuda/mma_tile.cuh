@@ -5,6 +5,7 @@
 #pragma once
 
 #include "framework/cuda/mma.cuh"
+#include "framework/cuda/moments.cuh"
 #include "framework/cuda/vector_load.cuh"
 
 namespace ddpm::cuda {
@@ -130,15 +131,17 @@ __device__ void mma_tile(SourceA a, SourceB b, int panels, typename Tile::Sums& 
   }
 }
 
+// Where sums lie in shared memory: a row's groups of eight are permuted against conflicts of banks.
+template <class Tile>
+__device__ int sum_index(int row, int column) {
+  return row * Tile::kColumns + (column ^ (row % 4 * 8));
+}
+
 // store(row, column, sums of kWidth neighbours) for the whole tile, with neighbouring threads on
-// neighbouring columns. The sums pass through shared memory, where a row's groups of eight are
-// permuted against conflicts of banks.
+// neighbouring columns. The sums pass through shared memory, where store may leave others.
 template <class Tile, int kWidth, class Store>
-__device__ void for_each_sum(const typename Tile::Sums& sums, Store store) {
+__device__ void for_each_sum(const typename Tile::Sums& sums, bool keeps, Store store) {
   float* const shared = dynamic_shared<float>();
-  const auto index = [](int row, int column) {
-    return row * Tile::kColumns + (column ^ (row % 4 * 8));
-  };
   const int lane = threadIdx.x % kWarp;
   const int first_row = Tile::warp_row() + lane / 4;
   const int first_column = Tile::warp_column() + lane % 4 * 2;
@@ -149,8 +152,8 @@ __device__ void for_each_sum(const typename Tile::Sums& sums, Store store) {
     for (int j = 0; j < Tile::kWarpColumns / 8; ++j) {
       const float(&c)[4] = sums[i][j];
       const int row = first_row + i * 16, column = first_column + j * 8;
-      store_packed(shared + index(row, column), Packed<float, 2>{{c[0], c[1]}});
-      store_packed(shared + index(row + 8, column), Packed<float, 2>{{c[2], c[3]}});
+      store_packed(shared + sum_index<Tile>(row, column), Packed<float, 2>{{c[0], c[1]}});
+      store_packed(shared + sum_index<Tile>(row + 8, column), Packed<float, 2>{{c[2], c[3]}});
     }
   __syncthreads();
   constexpr int kAcross = Tile::kColumns / kWidth;
@@ -158,8 +161,26 @@ __device__ void for_each_sum(const typename Tile::Sums& sums, Store store) {
   for (int row = static_cast<int>(threadIdx.x) / kAcross; row < Tile::kRows;
        row += Tile::kThreads / kAcross) {
     float values[kWidth];
-    load_values(shared + index(row, column), values);
+    load_values(shared + sum_index<Tile>(row, column), values);
     store(row, column, values);
+    if (keeps) store_values(shared + sum_index<Tile>(row, column), values);
+  }
+}
+
+// After for_each_sum: store(row, column, moments of the chunk of rows and the quad of columns that
+// begin there) for the whole tile.
+template <class Tile, class Store>
+__device__ void for_each_chunk(Store store) {
+  const float* const shared = dynamic_shared<float>();
+  constexpr int kAcross = Tile::kColumns / kQuad;
+  __syncthreads();
+  for (int i = static_cast<int>(threadIdx.x); i < Tile::kRows / kChunk * kAcross;
+       i += Tile::kThreads) {
+    const int row = i / kAcross * kChunk, column = i % kAcross * kQuad;
+    store(row, column, merge<float>(kChunk, [&](int k) {
+            const auto quad = load_packed<float, 4>(shared + sum_index<Tile>(row + k, column));
+            return moments_of_quad(quad.v[0], quad.v[1], quad.v[2], quad.v[3]);
+          }));
   }
 }
 

@@ -1,10 +1,12 @@
 // The sums of a warpgroup between its registers and memory: what is added to lines of a result
-// before they are rounded, and writing them. Lines go through memory 16 bytes per lane: 32 columns
-// of bf16 are one quad of lanes, which swap words to come from and to the layout of wgmma().
+// before they are rounded, writing them, and the moments of what was written. Lines go through
+// memory 16 bytes per lane: 32 columns of bf16 are one quad of lanes, which swap words to come from
+// and to the layout of wgmma().
 #pragma once
 
 #include "framework/core/bf16.h"
 #include "framework/cuda/launch.cuh"
+#include "framework/cuda/moments.cuh"
 #include "framework/cuda/vector_load.cuh"
 
 namespace ddpm::cuda {
@@ -14,9 +16,10 @@ inline constexpr int kWarpgroup = 128;
 // Where the calling thread's sums of 64 rows lie: rows row() and row() + 8 (`h`), and of every 32
 // columns (`group`) the pairs that begin at 8 * j + 2 * quad(), in sums[m][pair(group, j, h)].
 struct Fragment {
-  __device__ static int row() {
-    const int thread = static_cast<int>(threadIdx.x) % kWarpgroup;
-    return thread / kWarp * 16 + thread % kWarp / 4;
+  __device__ static int row() { return first_row() + static_cast<int>(threadIdx.x) % kWarp / 4; }
+  // The first of the sixteen of a warp.
+  __device__ static int first_row() {
+    return static_cast<int>(threadIdx.x) % kWarpgroup / kWarp * 16;
   }
   __device__ static int quad() { return static_cast<int>(threadIdx.x) % 4; }
   __device__ static constexpr int pair(int group, int j, int h) {
@@ -117,6 +120,59 @@ __device__ __forceinline__ void write_line(const float (&sums)[kColumns / 2], in
         store_packed(line + group * 32 + j * 8 + Fragment::quad() * 2,
                      Packed<float, 2>{sums[pair], sums[pair + 1]});
     }
+}
+
+// One value of `kept` and `sent` from each of two lanes, which hold the moments of as many numbers
+// of the same quads: the merged moments of `kept`.
+__device__ __forceinline__ void merge_lanes(Moments<float>& kept, const Moments<float>& sent,
+                                            int mask) {
+  const float mean = __shfl_xor_sync(0xffffffffu, sent.mean, mask);
+  const float m2 = __shfl_xor_sync(0xffffffffu, sent.m2, mask);
+  const float delta = mean - kept.mean;
+  kept.m2 = (kept.m2 + m2) + delta * delta * (kept.count / 2);
+  kept.mean = (kept.mean + mean) / 2;
+  kept.count *= 2;
+}
+
+// Writes the moments of the 16 rows of a warp as they were written: one chunk, and the quads of up
+// to kColumns of the `columns` of a row, from `first` on. Two neighbouring lanes have a quad of a
+// row, and the eight lanes of its column two rows each. For 64 columns that is eight times two
+// quads per lane: the eight lanes halve them three times, each giving away what the other keeps.
+template <int kColumns>
+__device__ __forceinline__ void write_moments(const float (&sums)[kColumns / 2], float* moments,
+                                              int chunk, int columns, int first, bool exists) {
+  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+#pragma unroll
+  for (int group = 0; group < kColumns / 64; ++group) {
+    Moments<float> m[8];
+#pragma unroll
+    for (int j = 0; j < 8; ++j) {
+      const int at = (group * 8 + j) * 4;
+      m[j] = moments_of_quad(bf16(sums[at]), bf16(sums[at + 1]), bf16(sums[at + 2]),
+                             bf16(sums[at + 3]));
+    }
+    int kept = 0;
+#pragma unroll
+    for (int step = 0; step < 3; ++step) {
+      const int half = 4 >> step, mask = 4 << step;
+      const bool is_upper = lane & mask;
+      if (is_upper) kept += half;
+#pragma unroll
+      for (int j = 0; j < half; ++j) {
+        Moments<float> sent = m[j + half];
+        if (is_upper) {
+          const Moments<float> lower = m[j];
+          m[j] = sent;
+          sent = lower;
+        }
+        merge_lanes(m[j], sent, mask);
+      }
+    }
+    merge_lanes(m[0], m[0], 1);
+    const int column = first + (group * 8 + kept) * 8 + Fragment::quad() / 2 * kQuad;
+    if (exists && column < columns && Fragment::quad() % 2 == 0)
+      store_moments(moments, chunk, columns / kQuad, column / kQuad, m[0]);
+  }
 }
 
 }  // namespace ddpm::cuda

@@ -69,20 +69,20 @@ Shape Conv2dGeometry::output_shape(const Shape& x, const Shape& weight) const {
 }
 
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
-              const Conv2dGeometry& geometry, const Conv2dAddends& addends) {
+              const Conv2dGeometry& geometry, const Conv2dEpilogue& epilogue) {
   const Shape shape = geometry.output_shape(x.shape(), weight.shape());
-  const Tensor &per_sample = addends.per_sample, &residual = addends.residual;
+  const Tensor &per_sample = epilogue.per_sample, &residual = epilogue.residual;
   check_operands("conv2d", x, weight, bias, shape[3]);
   check_addend("per_sample", per_sample, {shape[0], shape[3]}, x);
   check_addend("residual", residual, shape, x);
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
-  DDPM_DISPATCH(x.device(), conv2d_forward(x, weight, bias, geometry, addends, y));
+  DDPM_DISPATCH(x.device(), conv2d_forward(x, weight, bias, geometry, epilogue, y));
   const GradRef dresidual = residual ? residual.slot() : nullptr;
   Tape::record("conv2d", {x, weight, bias, per_sample, residual}, y, [=](const Tensor& dy) {
     if (dresidual) accumulate_grad(dresidual, dy);
     if (x.requires_grad()) {
       Tensor dx = Tensor::like(x);
-      DDPM_DISPATCH(dy.device(), conv2d_backward_data(dy, weight, {}, geometry, dx));
+      DDPM_DISPATCH(dy.device(), conv2d_backward_data(dy, weight, {}, geometry, false, dx));
       accumulate_grad(x.slot(), dx);
     }
     if (weight.requires_grad()) {
@@ -96,7 +96,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
 }
 
 Tensor conv2d_transpose(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                        const Conv2dGeometry& geometry) {
+                        const Conv2dGeometry& geometry, bool feeds_norm) {
   DDPM_CHECK(x.shape().rank() == 4, "conv2d_transpose: x {} is not (N, P, Q, K)", x.shape());
   DDPM_CHECK(weight.shape().rank() == 4, "conv2d_transpose: weight {} is not (K, R, S, C)",
              weight.shape());
@@ -110,7 +110,7 @@ Tensor conv2d_transpose(const Tensor& x, const Tensor& weight, const Tensor& bia
              "conv2d_transpose: a conv2d from {} with weight {} gives {}, not x {}", shape,
              weight.shape(), geometry.output_shape(shape, weight.shape()), x.shape());
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
-  DDPM_DISPATCH(x.device(), conv2d_backward_data(x, weight, bias, geometry, y));
+  DDPM_DISPATCH(x.device(), conv2d_backward_data(x, weight, bias, geometry, feeds_norm, y));
   // The adjoint's adjoint is conv2d; in the weight gradient x and dy change places.
   Tape::record("conv2d_transpose", {x, weight, bias}, y, [=](const Tensor& dy) {
     if (x.requires_grad()) {
@@ -130,15 +130,15 @@ Tensor conv2d_transpose(const Tensor& x, const Tensor& weight, const Tensor& bia
 
 namespace cpu {
 void conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                    const Conv2dGeometry& geometry, const Conv2dAddends& addends, Tensor& y) {
+                    const Conv2dGeometry& geometry, const Conv2dEpilogue& epilogue, Tensor& y) {
   run_conv2d(Conv2dPass::kForward, conv2d_problem(x, weight, y, geometry),
-             {x, weight, bias, y, addends.per_sample, addends.residual});
+             {x, weight, bias, y, epilogue.per_sample, epilogue.residual, epilogue.feeds_norm});
 }
 
 void conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Tensor& bias,
-                          const Conv2dGeometry& geometry, Tensor& dx) {
+                          const Conv2dGeometry& geometry, bool feeds_norm, Tensor& dx) {
   run_conv2d(Conv2dPass::kBackwardData, conv2d_problem(dx, weight, dy, geometry),
-             {dx, weight, bias, dy});
+             {dx, weight, bias, dy, {}, {}, feeds_norm});
 }
 
 void conv2d_backward_weight(const Tensor& x, const Tensor& dy, const Conv2dGeometry& geometry,

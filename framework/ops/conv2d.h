@@ -24,28 +24,29 @@ struct Conv2dGeometry {
   Shape output_shape(const Shape& x, const Shape& weight) const;
 };
 
-// What else is added to y before it is written once; either may be empty.
-struct Conv2dAddends {
-  Tensor per_sample = {};  // (N, K), added at every position: the time embedding
-  Tensor residual = {};    // (N, P, Q, K)
+// What happens to y beside its bias before it is written once. Either addend may be empty.
+struct Conv2dEpilogue {
+  Tensor per_sample = {};   // (N, K), added at every position: the time embedding
+  Tensor residual = {};     // (N, P, Q, K)
+  bool feeds_norm = false;  // y is normalised next: partial statistics may be left with it
 };
 
 // x (N, H, W, C), weight (K, R, S, C), bias (K) or empty -> (N, P, Q, K). Where x and weight are
 // bf16, the bias and the gradients of weight and bias are f32.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
-              const Conv2dGeometry& geometry, const Conv2dAddends& addends = {});
+              const Conv2dGeometry& geometry, const Conv2dEpilogue& epilogue = {});
 
 // The adjoint of conv2d with the same weight and geometry, plus a bias: "transposed convolution".
 // x (N, P, Q, K), weight (K, R, S, C), bias (C) -> (N, H, W, C) with H = P * stride, W = Q * stride
 Tensor conv2d_transpose(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                        const Conv2dGeometry& geometry);
+                        const Conv2dGeometry& geometry, bool feeds_norm = false);
 
 // An empty bias is allowed in conv2d_forward and conv2d_backward_data (which adds it to dx).
 DDPM_KERNEL(void conv2d_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                                const Conv2dGeometry& geometry, const Conv2dAddends& addends,
+                                const Conv2dGeometry& geometry, const Conv2dEpilogue& epilogue,
                                 Tensor& y));
 DDPM_KERNEL(void conv2d_backward_data(const Tensor& dy, const Tensor& weight, const Tensor& bias,
-                                      const Conv2dGeometry& geometry, Tensor& dx));
+                                      const Conv2dGeometry& geometry, bool feeds_norm, Tensor& dx));
 DDPM_KERNEL(void conv2d_backward_weight(const Tensor& x, const Tensor& dy,
                                         const Conv2dGeometry& geometry, Tensor& dweight));
 

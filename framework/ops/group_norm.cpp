@@ -218,13 +218,15 @@ struct Norm {
        const Piece& piece)
       : mean(piece.width), scale(piece.width), beta(piece.width) {
     const int64_t groups = statistics.mean.shape()[1], group_size = gamma.numel() / groups;
-    for (int64_t c = 0; c < piece.width; ++c) {
-      const int64_t channel = piece.channel + c;
-      const int64_t group = piece.n * groups + channel / group_size;
-      mean[c] = statistics.mean.data<A>()[group];
-      scale[c] = gamma.data<A>()[channel] * statistics.rstd.data<A>()[group];
-      beta[c] = shift.data<A>()[channel];
+    const int64_t first_group = piece.n * groups + piece.channel / group_size;
+    const A* means = statistics.mean.data<A>() + first_group;
+    const A* rstds = statistics.rstd.data<A>() + first_group;
+    const A* gains = gamma.data<A>() + piece.channel;
+    for (int64_t c = 0, group = 0; c < piece.width; c += group_size, ++group) {
+      std::fill_n(&mean[c], group_size, means[group]);
+      for (int64_t i = c; i < c + group_size; ++i) scale[i] = gains[i] * rstds[group];
     }
+    std::copy_n(shift.data<A>() + piece.channel, piece.width, beta.data());
   }
 };
 

@@ -3,7 +3,8 @@
 // the elements themselves. On large maps each is a launch, with all blocks in the first and third
 // and one block per sample in the second; on small ones a block takes whole groups through all
 // three and finds the elements in the L1 cache the second time. What follows the normalisation is
-// not kept but computed a second time: backward reads x and dy twice and writes dx once.
+// not kept but computed a second time: backward reads x and dy twice and writes dx once. Forward
+// has only the last two steps where convolutions left the moments of what they wrote.
 #include <cmath>
 #include <numeric>
 #include <optional>
@@ -13,30 +14,6 @@
 
 namespace ddpm::cuda {
 namespace {
-
-// Count, mean and sum of squared deviations of some elements.
-template <class A>
-struct Moments {
-  A count, mean, m2;
-};
-
-// Those of the union of set(0) .. set(sets - 1): the deviations within the sets and between them.
-template <class A, class Set>
-__device__ Moments<A> merge(int sets, Set set) {
-  const A shift = set(0).mean;
-  A count = 0, offset = 0, m2 = 0;
-  for (int i = 0; i < sets; ++i) {
-    const Moments<A> s = set(i);
-    count += s.count;
-    offset += s.count * (s.mean - shift);
-  }
-  const A mean = shift + offset / count;
-  for (int i = 0; i < sets; ++i) {
-    const Moments<A> s = set(i);
-    m2 += s.m2 + s.count * (s.mean - mean) * (s.mean - mean);
-  }
-  return {count, mean, m2};
-}
 
 // Step 1 of forward: mean and m2 (N, chunks, C) of every channel over a chunk of positions. Sums
 // run over x - shift, where the shift is the chunk's first element: however far the values lie from
@@ -99,6 +76,35 @@ __device__ void merge_moments(const ChannelTiles& tiles, const NormPointers<T>& 
   }
 }
 
+// Steps 1 and 2 where convolutions left moments: several threads share the sets of a group, and one
+// merges what they have.
+template <class T, class A>
+__device__ void merge_left_moments(const ChannelTiles& tiles, const NormPointers<T>& norm,
+                                   const GroupRange& range, A epsilon, const LeftMoments& left) {
+  __shared__ Moments<A> parts[kThreads];
+  const int quads = tiles.channels / norm.groups / kQuad;  // of a group
+  const int sets = tiles.positions / kChunk * quads;
+  const int threads = threads_of_block(), thread = thread_of_block();
+  for (int first = range.first; first < range.last; first += threads) {
+    const int groups = min(range.last - first, threads), sharing = min(threads / groups, sets);
+    const int group = first + thread % groups, part = thread / groups;
+    if (part < sharing)
+      parts[thread] = merge<A>((sets - part + sharing - 1) / sharing, [&](int i) {
+        const int set = part + i * sharing;
+        const auto m = left.at(tiles, range.sample, set / quads, group * quads + set % quads);
+        return Moments<A>{m.count, m.mean, m.m2};
+      });
+    __syncthreads();
+    if (part == 0) {
+      const auto total = merge<A>(sharing, [&](int i) { return parts[i * groups + thread]; });
+      norm.mean[range.sample * norm.groups + group] = total.mean;
+      norm.rstd[range.sample * norm.groups + group] =
+          A(1) / std::sqrt(total.m2 / total.count + epsilon);
+    }
+    __syncthreads();
+  }
+}
+
 // Step 3
 template <int kWidth, class T, class A>
 __device__ void normalize(const ChannelTiles& tiles, const ChannelTile& tile,
@@ -133,6 +139,11 @@ __global__ void group_norm_statistics_kernel(ChannelTiles tiles, NormPointers<T>
                                              A* mean, A* m2) {
   merge_moments(tiles, norm, GroupRange(tiles, norm.groups, tiles.channels), epsilon, mean, m2);
 }
+template <class T, class A>
+__global__ void group_norm_left_moments_kernel(ChannelTiles tiles, NormPointers<T> norm, A epsilon,
+                                               LeftMoments left) {
+  merge_left_moments(tiles, norm, GroupRange(tiles, norm.groups, tiles.channels), epsilon, left);
+}
 template <int kWidth, class T, class A>
 __global__ void group_norm_forward_kernel(ChannelTiles tiles, NormPointers<T> norm, Tail<A> tail,
                                           const T* __restrict__ x, const T* __restrict__ skip,
@@ -142,15 +153,19 @@ __global__ void group_norm_forward_kernel(ChannelTiles tiles, NormPointers<T> no
 // All three
 template <int kWidth, class T, class A>
 __global__ void group_norm_small_forward_kernel(ChannelTiles tiles, NormPointers<T> norm,
-                                                Tail<A> tail, A epsilon, const T* __restrict__ x,
-                                                const T* __restrict__ skip, A* mean, A* m2,
-                                                T* __restrict__ y) {
+                                                Tail<A> tail, A epsilon, LeftMoments left,
+                                                const T* __restrict__ x, const T* __restrict__ skip,
+                                                A* mean, A* m2, T* __restrict__ y) {
   const ChannelTile tile(tiles, kWidth);
-  sum_moments<kWidth>(tiles, tile, norm.x_channels, x, skip, mean, m2);
-  __syncthreads();
-  merge_moments(tiles, norm, GroupRange(tiles, norm.groups, tiles.columns * kWidth), epsilon, mean,
-                m2);
-  __syncthreads();
+  const GroupRange range(tiles, norm.groups, tiles.columns * kWidth);
+  if (left.of_x) {
+    merge_left_moments(tiles, norm, range, epsilon, left);
+  } else {
+    sum_moments<kWidth>(tiles, tile, norm.x_channels, x, skip, mean, m2);
+    __syncthreads();
+    merge_moments(tiles, norm, range, epsilon, mean, m2);
+    __syncthreads();
+  }
   normalize<kWidth>(tiles, tile, norm, tail, x, skip, y);
 }
 
@@ -373,16 +388,22 @@ void group_norm_forward(const NormInput& input, const Tensor& gamma, const Tenso
     const Tail<A> tail(options);
     const A epsilon = static_cast<A>(options.epsilon);
     const T *x = input.x.data<T>(), *skip = data_or_null<T>(input.skip);
+    const LeftMoments left(input, options.groups);
     const auto run = [&](auto width, const ChannelTiles& tiles, bool is_small) {
       Tensor mean = per_chunk<A>(tiles), m2 = per_chunk<A>(tiles);
       if (is_small)
         return launch(group_norm_small_forward_kernel<width(), T, A>, tiles.grid(), tiles.block(),
-                      0, tiles, norm, tail, epsilon, x, skip, mean.data<A>(), m2.data<A>(),
+                      0, tiles, norm, tail, epsilon, left, x, skip, mean.data<A>(), m2.data<A>(),
                       y.data<T>());
-      launch(group_norm_moments_kernel<width(), T, A>, tiles.grid(), tiles.block(), 0, tiles,
-             norm.x_channels, x, skip, mean.data<A>(), m2.data<A>());
-      launch(group_norm_statistics_kernel<T, A>, tiles.samples, kThreads, 0, tiles, norm, epsilon,
-             mean.data<A>(), m2.data<A>());
+      if (left.of_x) {
+        launch(group_norm_left_moments_kernel<T, A>, tiles.samples, kThreads, 0, tiles, norm,
+               epsilon, left);
+      } else {
+        launch(group_norm_moments_kernel<width(), T, A>, tiles.grid(), tiles.block(), 0, tiles,
+               norm.x_channels, x, skip, mean.data<A>(), m2.data<A>());
+        launch(group_norm_statistics_kernel<T, A>, tiles.samples, kThreads, 0, tiles, norm, epsilon,
+               mean.data<A>(), m2.data<A>());
+      }
       launch(group_norm_forward_kernel<width(), T, A>, tiles.grid(), tiles.block(), 0, tiles, norm,
              tail, x, skip, y.data<T>());
     };

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "framework/cuda/channel_tiles.cuh"
+#include "framework/cuda/moments.cuh"
 #include "framework/ops/group_norm.h"
 #include "framework/random/philox_block.h"
 
@@ -82,6 +83,32 @@ struct NormPointers {
         rstd(statistics.rstd.data<A>()),
         groups(static_cast<int>(statistics.mean.shape()[1])),
         x_channels(static_cast<int>(input.x.shape()[3])) {}
+};
+
+// What convolutions left with x and skip (moments.h), or nothing: null unless both have it and
+// groups are whole quads.
+struct LeftMoments {
+  const float *of_x = nullptr, *of_skip = nullptr;
+  int x_quads = 0;
+
+  LeftMoments(const NormInput& input, int groups) {
+    const Tensor x = input.x.slot()->moments;
+    const Tensor skip = input.skip ? input.skip.slot()->moments : Tensor();
+    const bool is_served = x && (skip || !input.skip) && input.channels() / groups % kQuad == 0;
+    ++(is_served ? moments_tally().found : moments_tally().missed);
+    if (!is_served) return;
+    of_x = x.data<float>();
+    if (skip) of_skip = skip.data<float>();
+    x_quads = static_cast<int>(x.shape()[2]);
+  }
+
+  // Of a chunk of a sample and a quad of [x | skip].
+  __device__ Moments<float> at(const ChannelTiles& tiles, int64_t sample, int chunk,
+                               int quad) const {
+    const int64_t index = sample * (tiles.positions / kChunk) + chunk;
+    if (quad < x_quads) return load_moments(of_x, index, x_quads, quad);
+    return load_moments(of_skip, index, tiles.channels / kQuad - x_quads, quad - x_quads);
+  }
 };
 
 // The part of it that a thread needs: u = scale * (x - mean) + beta, scale = gamma * rstd.

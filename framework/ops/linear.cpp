@@ -7,7 +7,8 @@
 
 namespace ddpm {
 
-Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual) {
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& residual,
+              bool feeds_norm) {
   DDPM_CHECK(x.shape().rank() >= 1, "linear: x {} is not (..., C)", x.shape());
   DDPM_CHECK(weight.shape().rank() == 2, "linear: weight {} is not (K, C)", weight.shape());
   DDPM_CHECK(x.shape()[-1] == weight.shape()[1],
@@ -27,7 +28,7 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const T
   check_type("bias", bias, accumulator_of(x.dtype()));
   check_type("residual", residual, x.dtype());
   Tensor y = Tensor::empty(shape, x.dtype(), x.device());
-  DDPM_DISPATCH(x.device(), linear_forward(x, weight, bias, residual, y));
+  DDPM_DISPATCH(x.device(), linear_forward(x, weight, bias, residual, feeds_norm, y));
   const GradRef dresidual = residual ? residual.slot() : nullptr;
   Tape::record("linear", {x, weight, bias, residual}, y, [=](const Tensor& dy) {
     if (dresidual) accumulate_grad(dresidual, dy);
@@ -53,8 +54,9 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const T
 namespace cpu {
 
 void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                    const Tensor& residual, Tensor& y) {
-  run_conv2d(Conv2dPass::kForward, linear_problem(weight, y), {x, weight, bias, y, {}, residual});
+                    const Tensor& residual, bool feeds_norm, Tensor& y) {
+  run_conv2d(Conv2dPass::kForward, linear_problem(weight, y),
+             {x, weight, bias, y, {}, residual, feeds_norm});
 }
 
 void linear_backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx) {

@@ -5,8 +5,9 @@
 namespace ddpm::cuda {
 
 void linear_forward(const Tensor& x, const Tensor& weight, const Tensor& bias,
-                    const Tensor& residual, Tensor& y) {
-  run_conv2d(Conv2dPass::kForward, linear_problem(weight, y), {x, weight, bias, y, {}, residual});
+                    const Tensor& residual, bool feeds_norm, Tensor& y) {
+  run_conv2d(Conv2dPass::kForward, linear_problem(weight, y),
+             {x, weight, bias, y, {}, residual, feeds_norm});
 }
 
 void linear_backward_data(const Tensor& dy, const Tensor& weight, Tensor& dx) {

@@ -25,14 +25,14 @@ Tensor smear_kernel(const Tensor& weight) {
 
 }  // namespace
 
-Tensor upsample_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias) {
+Tensor upsample_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias, bool feeds_norm) {
   DDPM_CHECK(weight.shape().rank() == 4 && weight.shape()[1] == 3 && weight.shape()[2] == 3,
              "upsample_conv2d: weight {} is not (K, 3, 3, C)", weight.shape());
   DDPM_CHECK(x.shape().rank() == 4 && x.shape()[3] == weight.shape()[3],
              "upsample_conv2d: x {} is not (N, H, W, C) for weight {}", x.shape(), weight.shape());
   const Tensor smeared =
       cpu::kept_weights(weight, std::monostate{}, [&] { return smear_kernel(weight); });
-  return conv2d_transpose(x, smeared, bias, Conv2dGeometry::same(4, 2));
+  return conv2d_transpose(x, smeared, bias, Conv2dGeometry::same(4, 2), feeds_norm);
 }
 
 namespace cpu {

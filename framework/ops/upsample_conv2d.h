@@ -14,7 +14,9 @@ namespace ddpm {
 
 // x (N, H, W, C), weight (K, 3, 3, C), bias (K) or empty -> (N, 2 H, 2 W, K):
 //   y = conv2d(upsample_nearest(x), weight, bias, Conv2dGeometry::same(3))
-Tensor upsample_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias);
+// `feeds_norm` as in Conv2dEpilogue.
+Tensor upsample_conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
+                       bool feeds_norm = false);
 
 // weight (K, 3, 3, C) -> smeared (C, 4, 4, K), and its adjoint. Gradients are f32 where the weight
 // is bf16, whose sums are rounded once.

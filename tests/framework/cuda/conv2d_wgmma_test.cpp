@@ -227,7 +227,11 @@ TEST_F(CudaConv2dWgmma, UpsampleConv2d) {
       ASSERT_STREQ(cpu::choose_conv2d_algorithm(cuda::conv2d_algorithms(pass), pass, problem).name,
                    "wgmma");
 
-    const auto actual = outputs_and_gradients<bf16>(Device::kCuda, c.x, c.outputs, upsample_conv2d);
+    const auto actual =
+        outputs_and_gradients<bf16>(Device::kCuda, c.x, c.outputs,
+                                    [](const Tensor& x, const Tensor& weight, const Tensor& bias) {
+                                      return upsample_conv2d(x, weight, bias);
+                                    });
     const auto expected = outputs_and_gradients<double>(
         Device::kCpu, c.x, c.outputs,
         [](const Tensor& x, const Tensor& weight, const Tensor& bias) {
