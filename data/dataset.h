@@ -40,6 +40,9 @@ struct Dataset {
   std::optional<GaussianMixture> mixture;  // the true law, where it is known
 };
 
+// Images first .. first + count - 1 of a split, with their labels and without digests.
+Split slice(const Split& split, const Shape& image_shape, int64_t first, int64_t count);
+
 // Fills the digests of a split.
 void fingerprint(Split& split);
 

@@ -5,17 +5,14 @@
 #include "framework/ops/linear.h"
 
 namespace ddpm {
-namespace {
 
 // Groups of a single channel would subtract the time embedding, which is constant over positions,
 // and the network would not see t: at least four channels share a group where there are as many.
-int group_count(int64_t channels) {
-  int groups = static_cast<int>(std::clamp<int64_t>(channels / 4, 1, 32));
+int64_t default_norm_groups(int64_t channels) {
+  int64_t groups = std::clamp<int64_t>(channels / 4, 1, 32);
   while (channels % groups != 0) --groups;
   return groups;
 }
-
-}  // namespace
 
 Linear::Linear(const Scope& scope, int64_t in, int64_t out, double init_scale)
     : weight(scope.parameter("weight", {out, in}, Init::variance_scaling(init_scale))),
@@ -34,10 +31,10 @@ Tensor Conv3x3::operator()(const Tensor& x, const Conv2dEpilogue& epilogue) cons
   return conv2d(x, weight, bias, geometry, epilogue);
 }
 
-GroupNorm::GroupNorm(const Scope& scope, int64_t channels)
+GroupNorm::GroupNorm(const Scope& scope, int64_t channels, int64_t norm_groups)
     : weight(scope.parameter("weight", {channels}, Init::constant(1))),
       bias(scope.parameter("bias", {channels}, Init::constant(0))),
-      groups(group_count(channels)),
+      groups(static_cast<int>(norm_groups > 0 ? norm_groups : default_norm_groups(channels))),
       dropout_site(scope.random_site("dropout")) {}
 
 Tensor GroupNorm::operator()(const Tensor& x) const {

@@ -33,10 +33,13 @@ struct Conv3x3 {
   Conv2dGeometry geometry;
 };
 
-// 32 groups as in the paper, fewer in networks of less than 128 channels: the largest divisor of
-// the channel count up to min(32, channels / 4). epsilon 1e-6.
+// 32 groups as in the paper, fewer for less than 128 channels: the largest divisor of the channel
+// count up to min(32, channels / 4).
+int64_t default_norm_groups(int64_t channels);
+
+// `norm_groups` 0: default_norm_groups. epsilon 1e-6.
 struct GroupNorm {
-  GroupNorm(const Scope& scope, int64_t channels);
+  GroupNorm(const Scope& scope, int64_t channels, int64_t norm_groups = 0);
   Tensor operator()(const Tensor& x) const;
   // silu(norm(input)), and dropout at `rate` when a source is given
   Tensor then_silu(const NormInput& input, double rate = 0,

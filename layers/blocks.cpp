@@ -21,11 +21,11 @@ Tensor TimeEmbedding::operator()(const Tensor& t, DType dtype) const {
 }
 
 ResidualBlock::ResidualBlock(const Scope& scope, int64_t in, int64_t out,
-                             int64_t embedding_channels, double rate)
-    : norm_1(scope / "norm_1", in),
+                             int64_t embedding_channels, double rate, int64_t norm_groups)
+    : norm_1(scope / "norm_1", in, norm_groups),
       conv_1(scope / "conv_1", in, out),
       time_projection(scope / "time_projection", embedding_channels, out),
-      norm_2(scope / "norm_2", out),
+      norm_2(scope / "norm_2", out, norm_groups),
       conv_2(scope / "conv_2", out, out, /*init_scale=*/0),
       dropout_rate(rate) {
   if (in != out) shortcut.emplace(scope / "shortcut", in, out);
@@ -47,8 +47,9 @@ Tensor ResidualBlock::residual(const NormInput& x) const {
   return linear(x.skip, of_skip, {}, linear(x.x, of_x, shortcut->bias));
 }
 
-AttentionBlock::AttentionBlock(const Scope& scope, int64_t channels, int head_count)
-    : norm(scope / "norm", channels),
+AttentionBlock::AttentionBlock(const Scope& scope, int64_t channels, int head_count,
+                               int64_t norm_groups)
+    : norm(scope / "norm", channels, norm_groups),
       query(scope / "query", channels, channels),
       key(scope / "key", channels, channels),
       value(scope / "value", channels, channels),

@@ -21,7 +21,7 @@ struct TimeEmbedding {
 // y = shortcut(x) + conv_2(dropout(silu(norm_2(h))));  the shortcut is 1x1, or the identity
 struct ResidualBlock {
   ResidualBlock(const Scope& scope, int64_t in, int64_t out, int64_t embedding_channels,
-                double dropout_rate);
+                double dropout_rate, int64_t norm_groups = 0);
   // x (N, H, W, in) in one part or two, activated = silu(embedding) (N, E) -> (N, H, W, out)
   Tensor operator()(const NormInput& x, const Tensor& activated,
                     const DropoutSource* dropout) const;
@@ -40,7 +40,7 @@ struct ResidualBlock {
 
 // y = x + output(attention(query(h), key(h), value(h))) with h = norm(x), over all H * W positions
 struct AttentionBlock {
-  AttentionBlock(const Scope& scope, int64_t channels, int heads);
+  AttentionBlock(const Scope& scope, int64_t channels, int heads, int64_t norm_groups = 0);
   Tensor operator()(const Tensor& x) const;
 
   GroupNorm norm;

@@ -21,6 +21,10 @@ void check_fits(const UNetOptions& options, const ImageGeometry& image) {
     DDPM_CHECK(options.base_channels * multiplier % options.attention_heads == 0,
                "model: {} channels cannot be divided among {} attention heads",
                options.base_channels * multiplier, options.attention_heads);
+  // All other widths are sums of multiples of this one.
+  DDPM_CHECK(options.norm_groups == 0 || options.base_channels % options.norm_groups == 0,
+             "model: {} channels cannot be divided into {} norm_groups", options.base_channels,
+             options.norm_groups);
 }
 
 }  // namespace
@@ -35,6 +39,8 @@ UNetOptions::UNetOptions(const Config& config) {
   attention_resolutions = config.integers("attention_resolutions", attention_resolutions, 1, 4096,
                                           "feature map heights with attention");
   attention_heads = config.integer("attention_heads", attention_heads, 1, 64, "heads");
+  norm_groups = config.integer("norm_groups", norm_groups, 0, 4096,
+                               "groups of every norm; 0: 32, fewer for less than 128 channels");
   dropout = config.number("dropout", dropout, 0, 1, "rate in residual blocks", Exclude::kMax);
   const std::string down = config.choice("downsample", "strided_conv",
                                          {"strided_conv", "average_pool"}, "halving of resolution");
@@ -57,12 +63,14 @@ UNet::UNet(const Scope& scope, const UNetOptions& options, const ImageGeometry& 
   const size_t levels = options.channel_multipliers.size();
   const int64_t embedding = 4 * options.base_channels;
   const int heads = static_cast<int>(options.attention_heads);
+  const int64_t groups = options.norm_groups;
   const auto make_stage = [&](const Scope& level, size_t index, int64_t height, int64_t in,
                               int64_t out) {
-    Stage stage{{level / numbered("block", index), in, out, embedding, options.dropout}, {}};
+    Stage stage{{level / numbered("block", index), in, out, embedding, options.dropout, groups},
+                {}};
     const auto& listed = options.attention_resolutions;
     if (std::find(listed.begin(), listed.end(), height) != listed.end())
-      stage.attention.emplace(level / numbered("attention", index), out, heads);
+      stage.attention.emplace(level / numbered("attention", index), out, heads, groups);
     return stage;
   };
 
@@ -84,9 +92,9 @@ UNet::UNet(const Scope& scope, const UNetOptions& options, const ImageGeometry& 
   }
 
   const Scope middle = scope / "middle";
-  middle_0_.emplace(middle / "block_0", channels, channels, embedding, options.dropout);
-  middle_attention_.emplace(middle / "attention", channels, heads);
-  middle_1_.emplace(middle / "block_1", channels, channels, embedding, options.dropout);
+  middle_0_.emplace(middle / "block_0", channels, channels, embedding, options.dropout, groups);
+  middle_attention_.emplace(middle / "attention", channels, heads, groups);
+  middle_1_.emplace(middle / "block_1", channels, channels, embedding, options.dropout, groups);
 
   for (size_t level = levels; level-- > 0;) {
     const Scope at = scope / numbered("up", level);
@@ -102,7 +110,7 @@ UNet::UNet(const Scope& scope, const UNetOptions& options, const ImageGeometry& 
     height *= 2;
   }
 
-  norm_out_.emplace(scope / "norm_out", channels);
+  norm_out_.emplace(scope / "norm_out", channels, groups);
   conv_out_.emplace(scope / "conv_out", channels, image.output_channels, /*init_scale=*/0);
 }
 

@@ -22,6 +22,7 @@ struct UNetOptions : DenoiserOptions {
   int64_t blocks_per_level = 2;
   std::vector<int64_t> attention_resolutions = {16};  // feature map heights
   int64_t attention_heads = 1;
+  int64_t norm_groups = 0;  // of every GroupNorm; 0: default_norm_groups of its channels
   double dropout = 0.1;
   DownsampleKind downsample = DownsampleKind::kStridedConv;
   UpsampleKind upsample = UpsampleKind::kNearestConv;

@@ -47,6 +47,17 @@ void print_bounds(const nlohmann::ordered_json& likelihood) {
   }
 }
 
+// "N = 10000, against 50000 train images", of what was measured on samples.
+std::string counts(const nlohmann::ordered_json& info) {
+  if (!info.contains("n_gen")) return "";
+  std::string text = fmt::format("N = {}", info["n_gen"].dump());
+  if (!info.contains("n_ref")) return text;
+  const std::string reference = info["reference"];
+  const std::string count =
+      info["n_ref"].is_number() ? info["n_ref"].dump() : std::string("an unknown number of");
+  return text + fmt::format(", against {} images of {}", count, reference);
+}
+
 int run_eval(const EvalOptions& options, const OutputOptions& output) {
   Session session(output, options.progress);
   EvaluateRequest request = options.request;
@@ -65,8 +76,13 @@ int run_eval(const EvalOptions& options, const OutputOptions& output) {
     if (const RunFolder folder = RunFolder::open(request.run);
         nll && std::filesystem::exists(folder.file("likelihood.json")))
       print_bounds(folder.read_json("likelihood.json"));
+    const auto infos = result.value("metric_info", nlohmann::ordered_json::object());
     for (const auto& [name, value] : result["metrics"].items())
-      fmt::print("{:<28} {}\n", name, value.dump());
+      fmt::print("{:<28} {:<24} {}\n", name, value.dump(),
+                 counts(infos.value(name, nlohmann::ordered_json::object())));
+    for (const auto& [name, info] : infos.items())
+      if (info.contains("missing"))
+        fmt::print("{:<28} {:<24} {}\n", name, "-", info["missing"].get<std::string>());
   }
   return exit_code(status);
 }
@@ -77,11 +93,15 @@ const Command kEvalCommand = {
     {"eval",
      "RUN [options] [a.b=v ...]",
      "Measures a trained run and prints its metrics. It computes the variational bound and, with "
-     "evaluation.samples, distances between samples and data. The bound is saved batch by batch: "
-     "the same command goes on where it stopped.",
+     "evaluation.samples, distances between samples and data: in the features of the data's own "
+     "extractor (fd_..., kid_...), and with Inception's weights FID, sFID, IS, KID, precision and "
+     "recall. Bound and features are saved on the way: the same command goes on where it stopped.",
      {"ddpm eval runs/cosine", "ddpm eval runs/cosine evaluation.samples=10000 --json",
-      "ddpm eval runs/cosine --metrics nll --timesteps 50 evaluation.test_images=10000"},
-     "the run's result.json, likelihood.json and samples/ are updated; likelihood/ holds passes"},
+      "ddpm eval runs/cosine --metrics nll --timesteps 50 evaluation.test_images=10000",
+      "ddpm eval runs/cifar --metrics samples evaluation.samples=50000 --inception weights.pth",
+      "ddpm eval runs/cifar evaluation.samples=50000 --inception weights.pth --statistics ref.npz"},
+     "the run's result.json, likelihood.json and samples/ are updated; likelihood/ holds passes, "
+     "features/ reference statistics"},
     [](CommandLine& line) -> std::function<int()> {
       auto options = std::make_shared<EvalOptions>();
       line.positional("RUN", options->request.run, true, "a run folder");
@@ -90,6 +110,13 @@ const Command kEvalCommand = {
                 "ranges); default: both, as far as evaluation.* asks for them");
       line.shorthand("--timesteps", "evaluation.timesteps_per_image", "N",
                      "evaluate each image at N timesteps only, without bias; 0: all");
+      line.shorthand(
+          "--inception", "evaluation.inception_weights", "FILE",
+          "weights of pytorch-fid's or torch-fidelity's Inception-v3: .pth, safetensors");
+      line.shorthand("--resize", "evaluation.inception_resize", "NAME",
+                     "of images for Inception: tf, pytorch or clean");
+      line.shorthand("--statistics", "evaluation.inception_statistics", "FILE",
+                     "an .npz with mu and sigma instead of reference images");
       line.text("--checkpoint", options->request.checkpoint, "FILE", "instead of the newest");
       line.assignments(options->request.overrides);
       line.shorthand("--device", "device", "NAME", "auto, cpu or cuda");

@@ -38,7 +38,7 @@ const Command kExtractorCommand = {
     {"extractor",
      "--config FILE --out FILE [options] [a.b=v ...]",
      "Trains a feature extractor, a small classifier of a labelled data set. Distances measured "
-     "with it are called fd_<name> and kd_<name>: numbers of two extractors cannot be compared.",
+     "with it are called fd_<name> and kid_<name>: numbers of two extractors cannot be compared.",
      {"ddpm extractor -c experiments/extractors/digits.json --out digits.h5",
       "ddpm eval runs/cifar evaluation.extractor=cifar.h5 evaluation.samples=10000"},
      "FILE: HDF5 with the weights, the configuration and the accuracy"},

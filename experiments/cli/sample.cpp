@@ -26,14 +26,16 @@ const Command kSampleCommand = {
      "Draws images from a trained run and prints the files written. Image i of a seed is the same "
      "for every count and batch size.",
      {"ddpm sample runs/cosine --out grid.png",
-      "ddpm sample runs/cosine --out samples --count 50000 --seed 1",
+      "ddpm sample runs/cosine --out samples --count 1000 --seed 1",
+      "ddpm sample runs/cosine --out samples.npz --count 50000",
       "ddpm sample runs/cosine --out ddim.png sampling.sampler.name=ddim"},
-     "PATH ending in .png: one grid; any other PATH: a folder of single images"},
+     "PATH ending in .png: one grid; in .npz: all images as \"arr_0\", (N, H, W, C) bytes, for "
+     "other programs' FID and Inception Score; any other PATH: a folder of single images"},
     [](CommandLine& line) -> std::function<int()> {
       auto options = std::make_shared<SampleOptions>();
       line.positional("RUN", options->request.run, true, "a run folder");
       line.text("-o,--out", options->request.out, "PATH",
-                "a .png for a grid, or a folder; default: a grid in the run's samples/");
+                "a .png for a grid, an .npz, or a folder; default: a grid in the run's samples/");
       line.text("--checkpoint", options->request.checkpoint, "FILE", "instead of the newest");
       line.assignments(options->request.overrides);
       line.shorthand("--count", "sampling.count", "N", "images");

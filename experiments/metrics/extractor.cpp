@@ -17,8 +17,9 @@ constexpr const char* kFormat = "ddpm.extractor";
 constexpr int64_t kFormatVersion = 1;
 constexpr int64_t kBatch = 128;  // images; features do not depend on it
 
-// Of the values alone, slot after slot.
-std::string digest(const Parameters& parameters) {
+}  // namespace
+
+std::string weights_digest(const Parameters& parameters) {
   Sha256 sha;
   for (const Parameters::Slot& slot : parameters.slots()) {
     const std::vector<float> values = slot.tensor.to_host<float>();
@@ -26,8 +27,6 @@ std::string digest(const Parameters& parameters) {
   }
   return sha.hex();
 }
-
-}  // namespace
 
 ExtractorInfo read_extractor_info(const Hdf5Reader& file) {
   DDPM_CHECK(file.has_attribute("/", "format") && file.string("/", "format") == kFormat,
@@ -66,7 +65,7 @@ FeatureExtractor::FeatureExtractor(const Hdf5Reader& file, Device device)
                                              info_.classes);
   parameters_.allocate(DType::kF32, device, /*seed=*/0);
   read_parameters(file, "/params", parameters_, parameters_.master);
-  weights_sha256_ = digest(parameters_);
+  weights_sha256_ = weights_digest(parameters_);
   dimension_ = read.model.channels.back();
 }
 

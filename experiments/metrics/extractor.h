@@ -67,6 +67,8 @@ Tensor map_images(const Split& split, const Shape& image_shape, int levels, Devi
 // How often the largest of the logits (N, K), on the host, is that of the label.
 double accuracy(const Tensor& logits, const std::vector<int32_t>& labels);
 
+// SHA-256 of the values of all parameters, one after the other.
+std::string weights_digest(const Parameters& parameters);
 ExtractorInfo read_extractor_info(const Hdf5Reader& file);
 // `weights` is a flat buffer of `parameters`.
 void save_extractor(const std::string& path, const ExtractorInfo& info,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "data/dataset.h"
@@ -25,6 +26,24 @@ struct SampleRange {
   double nonfinite = 0;
 
   bool diverged() const { return nonfinite > 0 || far_outside > kDivergedFraction; }
+};
+
+// Gathers it batch by batch.
+class SampleRangeAccumulator {
+ public:
+  explicit SampleRangeAccumulator(double bound) : bound_(bound) {}
+
+  void add(const std::vector<float>& values);
+  SampleRange range() const;  // of one value at least
+
+  std::vector<double> state() const;
+  void restore(const std::vector<double>& state);
+
+ private:
+  double bound_;
+  double count_ = 0, finite_ = 0, outside_ = 0, far_outside_ = 0;  // whole numbers
+  double min_ = std::numeric_limits<double>::infinity(), max_ = -min_;
+  double mean_ = 0, squares_ = 0;  // of the finite: sum of (x - mean)^2
 };
 
 SampleRange sample_range(const std::vector<float>& samples, double bound = 1);

@@ -9,13 +9,14 @@
 
 #include "experiments/metrics/metrics.h"
 #include "experiments/runner/build_info.h"
+#include "experiments/runner/feature_run.h"
 #include "experiments/runner/interrupt.h"
 #include "experiments/runner/likelihood_run.h"
 #include "experiments/runner/loaded_run.h"
 #include "experiments/runner/result.h"
+#include "experiments/runner/sample_export.h"
 #include "experiments/runner/sampling.h"
 #include "framework/config/suggest.h"
-#include "framework/io/png.h"
 
 namespace ddpm {
 namespace {
@@ -38,8 +39,14 @@ class Evaluation {
         run_(request.run, request.checkpoint, request.overrides),
         result_({{"config", run_.folder.read_json("config.json")},
                  {"metrics", Json::object()},
-                 {"metric_info", Json::object()}}),
-        extractor_(wants(request, "samples") ? find_extractor() : nullptr) {}
+                 {"metric_info", Json::object()}}) {
+    // Before anything is drawn: what they name may not exist.
+    if (wants(request, "samples") && run_.config->evaluation.samples > 0) {
+      DDPM_CHECK(run_.config->evaluation.samples >= 2,
+                 "evaluation.samples is 1: distances need at least 2 samples");
+      spaces_ = feature_spaces(run_);
+    }
+  }
 
   RunStatus execute() {
     result_ = run_.folder.read_json("result.json");
@@ -77,7 +84,7 @@ class Evaluation {
     Json likelihood = {{"schema", "ddpm.likelihood/1"}, {"split", Json::object()}};
     if (nll)
       for (const char* split : {"test", "train"}) add_bound(split, likelihood);
-    if (samples && options.samples > 0) add_samples(options);
+    if (samples && options.samples > 0) add_samples();
     seconds_ = std::chrono::duration<double>(Clock::now() - started).count();
     return likelihood;
   }
@@ -150,19 +157,17 @@ class Evaluation {
         {"clip_denoised", true}};
   }
 
-  void add_samples(const EvaluationOptions& options) {
+  void add_samples() {
     const SamplingOptions& sampling = run_.config->sampling;
-    const Shape& image = run_.model->image_shape;
-    const std::vector<float> samples =
-        draw_samples(*run_.model, *run_.config->sampler, run_.config->seed, 0, options.samples,
-                     sampling.batch_size, progress_);
-    const int64_t shown = std::min(sampling.count, options.samples);
-    write_grid(run_.folder.sample_grid(run_.info.step, sampling.weights),
-               {samples.begin(), samples.begin() + shown * image.numel()}, image,
-               run_.dataset.levels);
+    forget_earlier_samples();
+    const MeasuredSamples measured =
+        measure_samples(run_, *run_.config->sampler, "", sampling.count,
+                        add_references(run_, std::move(spaces_), progress_), progress_);
+    write_grid(run_.folder.sample_grid(run_.info.step, sampling.weights), measured.shown,
+               run_.model->image_shape, run_.dataset.levels);
 
-    const SampleRange range = sample_range(samples, value_bound(run_.dataset));
-    record(metric_values(range), {{"n_gen", options.samples}});
+    const SampleRange& range = measured.range;
+    record(metric_values(range), {{"n_gen", run_.config->evaluation.samples}});
     if (range.diverged()) {
       status_ = RunStatus::kDiverged;
       result_["status"] = name_of(status_);
@@ -173,15 +178,18 @@ class Evaluation {
       result_["diverged_at_step"] = run_.info.step;
       return;
     }
-    if (!extractor_) return;
-    const FeatureDistances::Result distances =
-        FeatureDistances(*extractor_, run_.dataset).measure(samples);
-    record(metric_values(distances), {{"n_gen", distances.sample_count},
-                                      {"n_ref", distances.reference_count},
-                                      {"reference", distances.reference},
-                                      {"extractor", distances.extractor},
-                                      {"weights_sha256", distances.weights_sha256},
-                                      {"resize", "none"}});
+    explain_missing_extractor();
+    for (const FeatureComparison& comparison : measured.comparisons) record(comparison);
+  }
+
+  // What an earlier evaluation had in these spaces this one may not have.
+  void forget_earlier_samples() {
+    result_["metric_info"].erase("fd");
+    for (const auto& space : spaces_)
+      for (const std::string& name : metric_names(*space)) {
+        result_["metrics"].erase(name);
+        result_["metric_info"].erase(name);
+      }
   }
 
   void record(const MetricValues& values, const Json& about) {
@@ -193,24 +201,42 @@ class Evaluation {
     }
   }
 
-  // The extractor that the configuration names, or the one shipped for the data. Data that the
-  // shipped one was not trained on are measured without it, and the result says why.
-  std::unique_ptr<FeatureExtractor> find_extractor() {
+  void record(const FeatureComparison& comparison) {
     const EvaluationOptions& options = run_.config->evaluation;
-    const Device device = run_.model->process.device();
-    if (options.samples == 0) return nullptr;
-    if (!options.extractor.empty()) {
-      auto extractor = std::make_unique<FeatureExtractor>(Hdf5Reader(options.extractor), device);
-      extractor->check_dataset(run_.dataset);
-      return extractor;
+    const auto known = [](int64_t count) { return count > 0 ? Json(count) : Json(); };
+    const bool from_file = comparison.is_inception && !options.inception_statistics.empty();
+    Json about = {{"n_gen", comparison.sample_count},
+                  {"n_ref", known(comparison.reference_count)},
+                  {"reference", from_file ? options.inception_statistics : options.reference},
+                  {"extractor", comparison.is_inception ? "inception" : comparison.space},
+                  {"weights_sha256", comparison.weights_sha256},
+                  {"resize", comparison.is_inception ? comparison.space : "none"}};
+    const MetricValues values = metric_values(comparison);
+    record(values, about);
+    for (const auto& [name, value] : values) {
+      const bool is_kernel = name.starts_with("kid");
+      if (!is_kernel && !name.starts_with("precision") && !name.starts_with("recall")) continue;
+      Json& info = result_["metric_info"][name];
+      info["n_gen"] = comparison.sample_rows;
+      info["n_ref"] = comparison.reference_rows;
+      if (is_kernel) info["subset_size"] = comparison.kernel->subset_size;
     }
+    for (const auto& [name, why] : comparison.missing) {
+      const std::string full = fmt::format(
+          fmt::runtime(comparison.is_inception ? "{}[{}]" : "{}_{}"), name, comparison.space);
+      result_["metric_info"][full] = {{"missing", why}};
+    }
+  }
+
+  // Data that the shipped extractor was not trained on are measured without it.
+  void explain_missing_extractor() {
+    if (!run_.config->evaluation.extractor.empty()) return;
+    const auto shipped = shipped_extractor(run_.dataset.name, run_.dataset.image_shape,
+                                           run_.model->process.device());
     try {
-      auto extractor = shipped_extractor(run_.dataset.name, run_.dataset.image_shape, device);
-      if (extractor) extractor->check_dataset(run_.dataset);
-      return extractor;
+      if (shipped) shipped->check_dataset(run_.dataset);
     } catch (const UserError& error) {
       result_["metric_info"]["fd"] = {{"missing", error.what()}};
-      return nullptr;
     }
   }
 
@@ -218,7 +244,7 @@ class Evaluation {
   ProgressSink* progress_;
   LoadedRun run_;
   Json result_;
-  std::unique_ptr<FeatureExtractor> extractor_;  // null: only ranges are measured
+  std::vector<std::unique_ptr<FeatureSpace>> spaces_;  // none: only ranges are measured
   RunStatus status_ = RunStatus::kCompleted;
   double seconds_ = 0;
 };
@@ -239,27 +265,13 @@ std::vector<std::string> sample_run(const SampleRequest& request) {
   const LoadedRun run(request.run, request.checkpoint, request.overrides);
   const InterruptGuard guard;
   const SamplingOptions& options = run.config->sampling;
-  const std::vector<float> samples =
-      draw_samples(*run.model, *run.config->sampler, run.config->seed, 0, options.count,
-                   options.batch_size, request.progress);
-  const Shape& image = run.model->image_shape;
-  const int levels = run.dataset.levels;
   const std::string out =
       request.out.empty() ? run.folder.sample_grid(run.info.step, options.weights) : request.out;
-  if (out.ends_with(".png")) {
-    DDPM_CHECK(write_grid(out, samples, image, levels),
-               "{}: data of shape {} have no picture; name a folder instead", out, image);
-    return {out};
-  }
-  std::filesystem::create_directories(out);
-  std::vector<std::string> written;
-  for (int64_t i = 0; i < options.count; ++i) {
-    const auto begin = samples.begin() + i * image.numel();
-    written.push_back(fmt::format("{}/{:06}.png", out, i));
-    DDPM_CHECK(write_grid(written.back(), {begin, begin + image.numel()}, image, levels),
-               "{}: data of shape {} have no picture", out, image);
-  }
-  return written;
+  SampleExport file(out, options.count, run.model->image_shape, run.dataset.levels);
+  stream_samples(*run.model, *run.config->sampler, run.config->seed, 0, options.count,
+                 options.batch_size, request.progress,
+                 [&](const std::vector<float>& samples) { file.add(samples); });
+  return file.finish();
 }
 
 }  // namespace ddpm

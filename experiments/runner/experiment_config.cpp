@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "experiments/metrics/inception_input.h"
 #include "framework/core/memory.h"
 #include "framework/cpu/conv2d_algorithms.h"
 #include "framework/cpu/parallel.h"
@@ -90,6 +91,16 @@ EvaluationOptions read_evaluation(const Config& root) {
   o.batch_size = c.integer("batch_size", o.batch_size, 1, 65536, "images evaluated together");
   o.extractor =
       c.string("extractor", "", "feature extractor: a file, or empty for the shipped one");
+  o.reference = c.choice("reference", o.reference, {"train", "test"},
+                         "the images that samples are compared with");
+  o.inception_weights =
+      c.string("inception_weights", "",
+               "for FID, sFID, IS, KID: a .pth or safetensors of pytorch-fid's or torch-fidelity's "
+               "Inception-v3; empty: none of them");
+  o.inception_resize = c.choice("inception_resize", o.inception_resize, inception_resizes(),
+                                "how images get to 299 x 299, part of the metrics' names");
+  o.inception_statistics = c.string("inception_statistics", "",
+                                    "a .npz with mu and sigma instead of the reference images");
   return o;
 }
 

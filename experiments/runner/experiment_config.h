@@ -32,7 +32,11 @@ struct EvaluationOptions {
   int64_t timesteps_per_image = 0;                  // of the bound; 0: all
   int64_t samples = 0;                              // for distances and ranges; 0: none
   int64_t batch_size = 64;
-  std::string extractor;  // "" for the one shipped for the data set, or a file
+  std::string reference = "train";  // the split that samples are compared with, or "test"
+  std::string extractor;            // "" for the one shipped for the data set, or a file
+  // A file, or "" for no Inception.
+  std::string inception_weights, inception_resize = "tf";
+  std::string inception_statistics;  // "" for those of the reference images, or a file
 };
 
 struct ExperimentConfig {

@@ -17,12 +17,19 @@ namespace fs = std::filesystem;
 
 constexpr const char* kOwnNames[] = {"config.json", "run.json", "metrics.jsonl", "result.json",
                                      "checkpoints", "samples",  "likelihood",    "likelihood.json",
-                                     "figures",     "sweep",    "run.log"};
+                                     "features",    "figures",  "sweep",         "run.log"};
 
 void make_directories(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
   DDPM_CHECK(!error, "{}: cannot create the folder: {}", path, error.message());
+}
+
+// What may be overwritten: other programs (diffusers) have a config.json, too.
+bool has_own_config(const std::string& path) {
+  if (!RunFolder::is_run(path)) return false;
+  const auto json = nlohmann::json::parse(read_text_file(path + "/config.json"), nullptr, false);
+  return json.is_object() && json.contains("diffusion");
 }
 
 std::string dump(const nlohmann::ordered_json& json, int indent) {
@@ -37,12 +44,13 @@ RunFolder RunFolder::create(const std::string& path, bool overwrite) {
   std::error_code error;
   if (fs::exists(path, error)) {
     DDPM_CHECK(fs::is_directory(path), "{}: is a file; the run needs a folder", path);
-    if (overwrite && is_run(path)) {
+    const bool is_ours = has_own_config(path);
+    if (overwrite && is_ours) {
       for (const char* name : kOwnNames) fs::remove_all(path + "/" + name);
     } else {
       DDPM_CHECK(fs::is_empty(path, error), "{}: the folder is not empty; {}", path,
-                 is_run(path) ? "--resume continues the run in it, --overwrite starts anew"
-                              : "choose another one");
+                 is_ours ? "train --resume continues the run in it, --overwrite starts anew"
+                         : "choose another one");
     }
   }
   make_directories(path);

@@ -10,12 +10,10 @@
 
 namespace ddpm {
 
-std::vector<float> draw_samples(const DiffusionModel& model, const Sampler& sampler, uint64_t seed,
-                                int64_t first, int64_t count, int64_t batch_size,
-                                ProgressSink* progress) {
+void stream_samples(const DiffusionModel& model, const Sampler& sampler, uint64_t seed,
+                    int64_t first, int64_t count, int64_t batch_size, ProgressSink* progress,
+                    const std::function<void(const std::vector<float>&)>& take) {
   const Shape& image = model.image_shape;
-  std::vector<float> samples;
-  samples.reserve(static_cast<size_t>(count * image.numel()));
   std::optional<ReverseChain> chain;  // of one batch size: a smaller last batch has its own
   const auto use_chain_of = [&](int64_t images) {
     if (!chain || chain->x().shape()[0] != images)
@@ -33,8 +31,7 @@ std::vector<float> draw_samples(const DiffusionModel& model, const Sampler& samp
         if (progress) progress->update(++steps);
         if (interrupt_signal()) throw Interrupted("sampling was interrupted");
       });
-      const std::vector<float> batch = x.to_host<float>();
-      samples.insert(samples.end(), batch.begin(), batch.end());
+      take(x.to_host<float>());
     }
   } catch (const memory::OutOfMemory& error) {
     chain.reset();
@@ -45,6 +42,17 @@ std::vector<float> draw_samples(const DiffusionModel& model, const Sampler& samp
     });
   }
   if (progress) progress->end();
+}
+
+std::vector<float> draw_samples(const DiffusionModel& model, const Sampler& sampler, uint64_t seed,
+                                int64_t first, int64_t count, int64_t batch_size,
+                                ProgressSink* progress) {
+  std::vector<float> samples;
+  samples.reserve(static_cast<size_t>(count * model.image_shape.numel()));
+  stream_samples(model, sampler, seed, first, count, batch_size, progress,
+                 [&](const std::vector<float>& batch) {
+                   samples.insert(samples.end(), batch.begin(), batch.end());
+                 });
   return samples;
 }
 
@@ -64,9 +72,9 @@ std::vector<uint8_t> quantise(const std::vector<float>& samples, int levels) {
 }
 
 std::vector<uint8_t> display_pixels(const std::vector<float>& samples, int levels) {
-  const int top = (levels > 0 ? levels : 256) - 1;
-  std::vector<uint8_t> pixels = quantise(samples, top + 1);
-  for (uint8_t& p : pixels) p = static_cast<uint8_t>((p * 255 + top / 2) / top);
+  const int shown = levels > 0 ? levels : 256;
+  std::vector<uint8_t> pixels = quantise(samples, shown);
+  for (uint8_t& p : pixels) p = display_level(p, shown);
   return pixels;
 }
 

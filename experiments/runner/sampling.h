@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,10 @@ namespace ddpm {
 
 // Images first .. first + count - 1 of the seed as the chain leaves them, neither clipped nor
 // checked: (count, H, W, C) on the host. They do not depend on the batch size.
+// `take` gets them batch by batch, `draw_samples` returns them all.
+void stream_samples(const DiffusionModel& model, const Sampler& sampler, uint64_t seed,
+                    int64_t first, int64_t count, int64_t batch_size, ProgressSink* progress,
+                    const std::function<void(const std::vector<float>&)>& take);
 std::vector<float> draw_samples(const DiffusionModel& model, const Sampler& sampler, uint64_t seed,
                                 int64_t first, int64_t count, int64_t batch_size,
                                 ProgressSink* progress = nullptr);
@@ -30,7 +35,12 @@ class WeightsScope {
 
 // [-1, 1] -> the nearest of `levels` grey levels, clipped.
 std::vector<uint8_t> quantise(const std::vector<float>& samples, int levels);
-// The same stretched to 0 .. 255, for pictures; continuous data (levels 0) get 256 grey levels.
+// Grey level `level` of `levels` as one of 0 .. 255.
+inline uint8_t display_level(uint8_t level, int levels) {
+  const int top = levels - 1;
+  return static_cast<uint8_t>((level * 255 + top / 2) / top);
+}
+// Both, for pictures; continuous data (levels 0) get 256 grey levels.
 std::vector<uint8_t> display_pixels(const std::vector<float>& samples, int levels);
 // A PNG grid of images with 1, 3 or 4 channels, small ones enlarged (a single image never is); grey
 // levels are stretched to 0..255. Data of another kind (points) have no picture: false is returned.

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "diffusion/registry.h"
+#include "experiments/runner/feature_run.h"
 #include "experiments/runner/interrupt.h"
 #include "experiments/runner/likelihood_run.h"
 #include "experiments/runner/loaded_run.h"
@@ -179,7 +180,15 @@ class Sweep {
       run_.emplace(request_.run, request_.checkpoint, overrides);
     loaded_ = weights;
     identity_ = identity_json(*run_);
-    if (!extractor_) extractor_ = extractor_of(*run_);
+    if (spaces_.empty()) find_spaces();
+  }
+
+  void find_spaces() {
+    const EvaluationOptions& options = run_->config->evaluation;
+    std::vector<std::unique_ptr<FeatureSpace>> spaces = feature_spaces(*run_);
+    space_ids_ = {options.reference, options.inception_statistics};
+    for (const auto& space : spaces) space_ids_.push_back(space_id(*space));
+    spaces_ = add_references(*run_, std::move(spaces), request_.progress);
   }
 
   // Of everything that the cell depends on.
@@ -191,32 +200,27 @@ class Sweep {
                       {"samples", options.samples},
                       {"nll_images", outcome_.nll_images},
                       {"timesteps_per_image", options.timesteps_per_image},
-                      {"extractor", extractor_ ? extractor_->weights_sha256() : ""}};
+                      {"spaces", space_ids_}};
     return fmt::format("{}/cells/{}.h5", outcome_.folder, sha256_hex(all.dump()).substr(0, 16));
   }
 
   void measure(SweepCell& cell) {
     const LoadedRun& run = *run_;
-    const int64_t size = outcome_.image_shape.numel();
     if (cell.sampler == "ancestral" && cell.steps == timesteps_ && outcome_.nll_images > 0) {
       const LikelihoodReport report = measure_likelihood(run, "test", request_.progress).report;
       const Estimate total = report.bound(cell.variance, cell.clipping == "clipped").total;
       cell.metrics = {{"nll_test", total.mean()}, {"nll_test_se", total.standard_error()}};
     }
-    const std::vector<float> samples =
-        draw_samples(*run.model, *sampler_of(cell, timesteps_), run.config->seed, 0,
-                     outcome_.samples, run.config->sampling.batch_size, request_.progress);
-    cell.shown = {samples.begin(), samples.begin() + std::min(kShown, outcome_.samples) * size};
-    const SampleRange range = sample_range(samples, value_bound(run.dataset));
+    MeasuredSamples measured = measure_samples(run, *sampler_of(cell, timesteps_), cell.label(),
+                                               kShown, spaces_, request_.progress);
+    cell.shown = std::move(measured.shown);
     const auto append = [&](const MetricValues& values) {
       cell.metrics.insert(cell.metrics.end(), values.begin(), values.end());
     };
-    cell.status = range.diverged() ? "diverged" : "completed";
-    if (extractor_ && !range.diverged()) {
-      if (!distances_) distances_.emplace(*extractor_, run.dataset);
-      append(metric_values(distances_->measure(samples)));
-    }
-    append(metric_values(range));
+    cell.status = measured.range.diverged() ? "diverged" : "completed";
+    for (const FeatureComparison& comparison : measured.comparisons)
+      append(metric_values(comparison));
+    append(metric_values(measured.range));
   }
 
   void save(const SweepCell& cell, const std::string& path) const {
@@ -267,8 +271,8 @@ class Sweep {
   SweepOutcome outcome_;
   std::string loaded_;  // the weights that run_ shows, once they are in use
   Json identity_;
-  std::unique_ptr<FeatureExtractor> extractor_;
-  std::optional<FeatureDistances> distances_;
+  std::vector<ReferencedSpace> spaces_;
+  std::vector<std::string> space_ids_;  // and what they are compared with
 };
 
 }  // namespace
@@ -300,9 +304,9 @@ Json to_json(const SweepOutcome& outcome) {
 std::string sweep_table(const SweepOutcome& outcome) {
   // The parts of a distance over subsets and the moments of the values are for the files.
   const auto shown = [](const std::string& name) {
-    return name == "nll_test" || name.starts_with("fd_") || name == "sample_min" ||
-           name == "sample_max" || name == "sample_outside" ||
-           (name.starts_with("kd_") && !name.starts_with("kd_std_"));
+    const Metric* metric = find_metric(name);
+    return name == "nll_test" || name == "sample_min" || name == "sample_max" ||
+           (metric && !metric->better.empty() && name != "sample_nonfinite");
   };
   const std::vector<std::string> names = metric_names(outcome.cells, shown);
   std::vector<std::vector<std::string>> rows = {

@@ -34,10 +34,18 @@ constexpr int64_t kSums = 4 * 256;  // of two tiles of pixels by two of channels
 template <class Values>
 void copy_pixel(const typename Values::T* pixel, int64_t channels, int64_t block_size,
                 int64_t part_size, bf16* to) {
-  for (int64_t c = 0; c < channels; c += kTileDepth, to += block_size) {
-    const Values values = pixel ? Values::load(pixel + c, channels - c) : Values::zero();
+  const auto store = [&](const Values& values) {
     for (int i = 0; i < Values::kParts; ++i) _mm512_store_si512(to + i * part_size, values.part(i));
+    to += block_size;
+  };
+  if (!pixel) {
+    for (int64_t c = 0; c < channels; c += kTileDepth) store(Values::zero());
+    return;
   }
+  int64_t c = 0;
+  for (; c + kTileDepth <= channels; c += kTileDepth)
+    store(Values::load(pixel + c, kTileDepth));  // without a mask: none is needed
+  if (c < channels) store(Values::load(pixel + c, channels - c));
 }
 
 // The rows of a piece: lattice rows from `first_row` on, groups from `first_group` on.

@@ -136,18 +136,85 @@ void publish_file(const std::string& temporary, const std::string& path) {
   sync(folder.empty() ? "." : folder);
 }
 
-void write_file_atomically(const std::string& path, std::span<const std::byte> bytes) {
-  const bool special = is_special(path);
-  const std::string temporary = special ? path : temporary_path(path);
-  Descriptor file(temporary, O_WRONLY | O_CREAT | (special ? 0 : O_TRUNC), "create");
-  try {
-    write_all(file, path, bytes);
-    if (file.close() != 0) fail_writing(path);
-    if (!special) publish_file(temporary, path);
-  } catch (...) {
-    if (!special) ::unlink(temporary.c_str());
-    throw;
+InputFile::InputFile(std::string path)
+    : path_(std::move(path)), fd_(::open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
+  DDPM_CHECK(fd_ >= 0, "cannot open '{}': {}", path_, std::strerror(errno));
+  struct stat status;
+  if (::fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode)) {
+    ::close(fd_);
+    fail_user("cannot read '{}': not a regular file", path_);
   }
+  size_ = static_cast<size_t>(status.st_size);
+}
+
+InputFile::~InputFile() { ::close(fd_); }
+
+void InputFile::check_range(size_t offset, size_t bytes) const {
+  DDPM_CHECK(offset <= size_ && bytes <= size_ - offset,
+             "'{}' is truncated: {} bytes are needed at byte {}, the file has {}", path_, bytes,
+             offset, size_);
+}
+
+void InputFile::read(size_t offset, std::span<std::byte> into) const {
+  check_range(offset, into.size());
+  while (!into.empty()) {
+    const ssize_t n = ::pread(fd_, into.data(), into.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    DDPM_CHECK(n > 0, "cannot read '{}': {}", path_,
+               n < 0 ? std::strerror(errno) : "it became shorter while it was read");
+    into = into.subspan(static_cast<size_t>(n));
+    offset += static_cast<size_t>(n);
+  }
+}
+
+std::vector<std::byte> InputFile::read(size_t offset, size_t bytes) const {
+  check_range(offset, bytes);  // before memory is asked for
+  std::vector<std::byte> result(bytes);
+  read(offset, result);
+  return result;
+}
+
+OutputFile::OutputFile(std::string path) : path_(std::move(path)), special_(is_special(path_)) {
+  const std::string target = special_ ? path_ : temporary_path(path_);
+  fd_ = ::open(target.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | (special_ ? 0 : O_TRUNC), 0666);
+  DDPM_CHECK(fd_ >= 0, "cannot create '{}': {}", path_, std::strerror(errno));
+  if (!special_) temporary_ = target;
+}
+
+OutputFile::~OutputFile() {
+  if (fd_ >= 0) ::close(fd_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void OutputFile::write(std::span<const std::byte> bytes) {
+  write_all(fd_, path_, bytes);
+  size_ += bytes.size();
+}
+
+void OutputFile::overwrite(size_t offset, std::span<const std::byte> bytes) {
+  DDPM_ASSERT(offset + bytes.size() <= size_, "'{}' has only {} bytes", path_, size_);
+  while (!bytes.empty()) {
+    const ssize_t n = ::pwrite(fd_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) fail_writing(path_);
+    bytes = bytes.subspan(static_cast<size_t>(n));
+    offset += static_cast<size_t>(n);
+  }
+}
+
+void OutputFile::commit() {
+  DDPM_ASSERT(fd_ >= 0, "'{}' is already committed", path_);
+  // Network file systems report a failed write only here.
+  if (::close(std::exchange(fd_, -1)) != 0) fail_writing(path_);
+  if (special_) return;
+  publish_file(temporary_, path_);
+  temporary_.clear();
+}
+
+void write_file_atomically(const std::string& path, std::span<const std::byte> bytes) {
+  OutputFile file(path);
+  file.write(bytes);
+  file.commit();
 }
 
 void write_file_atomically(const std::string& path, std::string_view text) {

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "framework/core/check.h"
+#include "framework/io/element_type.h"
 #include "framework/io/file.h"
 
 namespace ddpm {
@@ -129,15 +130,8 @@ void set_group_properties(hid_t create) {
   H5Pset_attr_phase_change(create, 65535, 0);
 }
 
-Shape shape_of(const hsize_t* dims, int rank) {
-  const auto extent = [&](int i) { return static_cast<int64_t>(dims[i]); };
-  switch (rank) {
-    case 0: return {};
-    case 1: return {extent(0)};
-    case 2: return {extent(0), extent(1)};
-    case 3: return {extent(0), extent(1), extent(2)};
-    default: return {extent(0), extent(1), extent(2), extent(3)};
-  }
+Shape to_shape(const hsize_t* dims, int rank) {
+  return shape_of(std::vector<int64_t>(dims, dims + rank));
 }
 
 uint32_t checksum(const void* values, size_t bytes) {
@@ -358,7 +352,7 @@ Hdf5Array Hdf5Reader::info(const std::string& path) const {
              rank, Shape::kMaxRank);
   hsize_t dims[Shape::kMaxRank] = {};
   check(H5Sget_simple_extent_dims(space, dims, nullptr) >= 0, "read the shape of '{}'", path);
-  const Shape shape = shape_of(dims, rank);
+  const Shape shape = to_shape(dims, rank);
   double bytes = 8;
   for (const hsize_t extent : dims) bytes *= static_cast<double>(std::max<hsize_t>(extent, 1));
   DDPM_CHECK(bytes <= kMaxArrayBytes, "'{}': array '{}' of shape {} is too large", path_, path,
@@ -373,9 +367,9 @@ Hdf5Array Hdf5Reader::info(const std::string& path) const {
   if (layout == H5D_CHUNKED) {
     hsize_t chunk[Shape::kMaxRank] = {};
     check(H5Pget_chunk(create, rank, chunk) == rank, "read the chunks of '{}'", path);
-    DDPM_CHECK(shape_of(chunk, rank).numel() <= kMaxChunkElements,
+    DDPM_CHECK(to_shape(chunk, rank).numel() <= kMaxChunkElements,
                "'{}': the chunks of '{}' have shape {}, at most {} elements allowed", path_, path,
-               shape_of(chunk, rank), kMaxChunkElements);
+               to_shape(chunk, rank), kMaxChunkElements);
   }
 
   const Handle stored(H5Dget_type(array), H5Tclose);

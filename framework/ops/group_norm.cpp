@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "framework/autograd/tape.h"
+#include "framework/cpu/norm_silu_avx512.h"
 #include "framework/cpu/scratch.h"
 #include "framework/ops/reduce.h"
 #include "framework/ops/scalar_math.h"
@@ -286,6 +287,13 @@ void forward(const NormInput& input, const Tensor& gamma, const Tensor& beta,
       for (int64_t p = 0; p < pieces.positions; ++p) {
         const T* __restrict from = in[p];
         T* __restrict to = out[p];
+#if defined(__x86_64__)
+        if constexpr (std::is_same_v<T, bf16> && kSilu && !kDropout)
+          if (has_avx512_bf16()) {
+            norm_silu_row(from, mean, scale, shift, part.width, to);
+            continue;
+          }
+#endif
         [[maybe_unused]] const uint32_t* bits = nullptr;
         if constexpr (kDropout) bits = mask->draw(p * pieces.channels + part.channel, part.width);
         DDPM_NO_ALIAS

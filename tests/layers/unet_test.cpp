@@ -108,6 +108,33 @@ TEST(UNet, RefusesImagesItCannotHalve) {
   }
 }
 
+TEST(UNet, NormGroupsMustDivideTheChannels) {
+  UNetOptions options;
+  options.base_channels = 12;
+  options.channel_multipliers = {1, 2};
+  const auto build = [&](int64_t groups) {
+    options.norm_groups = groups;
+    Parameters parameters;
+    options.build(Scope(parameters), {8, 8, 1, 1});
+  };
+  EXPECT_NO_THROW(build(6));
+  try {
+    build(8);
+    FAIL() << "12 channels in 8 groups";
+  } catch (const UserError& error) {
+    EXPECT_STREQ(error.what(), "model: 12 channels cannot be divided into 8 norm_groups");
+  }
+}
+
+// One norm, by its own number and by the rule.
+TEST(GroupNorm, GroupsAreTheRulesUnlessGiven) {
+  Parameters parameters;
+  const Scope scope(parameters);
+  EXPECT_EQ(GroupNorm(scope / "a", 256).groups, 32);
+  EXPECT_EQ(GroupNorm(scope / "b", 24).groups, 6);
+  EXPECT_EQ(GroupNorm(scope / "c", 24, 2).groups, 2);
+}
+
 TEST(UNet, RefusesOtherShapes) {
   TinyUNet tiny({8, 8, 1, 1});
   const Tensor t = Tensor::from_host<int32_t>({5}, {1}, Device::kCpu);

@@ -56,7 +56,7 @@ TEST_F(SweepProgram, CellsAreWhatEvalAndSampleSay) {
     // The run's own sampler.
     if (cell["variance"] == "fixed_large" && cell["clipping"] == "clipped") {
       row = i;
-      for (const char* metric : {"fd_digits1", "kd_digits1", "sample_min", "sample_std"})
+      for (const char* metric : {"fd_digits1", "kid_digits1", "sample_min", "sample_std"})
         EXPECT_EQ(cell["metrics"][metric], metrics[metric]) << metric;
     }
   }

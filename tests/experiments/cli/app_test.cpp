@@ -72,9 +72,9 @@ TEST(App, HelpIsOnStandardOutput) {
   const Ran all = run({"--help"});
   EXPECT_EQ(all.code, kExitOk);
   EXPECT_EQ(all.err, "");
-  for (const char* name :
-       {"train", "sample", "eval", "ablate", "report", "figure", "sweep", "list", "data list",
-        "data inspect", "config show", "config check", "config schema", "doctor", "version"}) {
+  for (const char* name : {"train", "sample", "eval", "ablate", "report", "figure", "sweep",
+                           "export", "import", "list", "data list", "data inspect", "config show",
+                           "config check", "config schema", "doctor", "version"}) {
     EXPECT_NE(all.out.find(std::string("\n  ") + name + " "), std::string::npos) << name;
     std::vector<std::string> arguments;
     std::istringstream words(name);

@@ -8,8 +8,8 @@
 #include <tuple>
 
 #include "data/idx.h"
-#include "experiments/metrics/distances.h"
 #include "experiments/metrics/extractor_training.h"
+#include "experiments/metrics/metrics.h"
 #include "framework/cpu/parallel.h"
 #include "framework/io/file.h"
 #include "tests/framework/io/temp_folder.h"
@@ -47,14 +47,6 @@ Dataset load(const std::string& json) {
 
 FeatureExtractor open(const std::string& path) {
   return FeatureExtractor(Hdf5Reader(path), Device::kCpu);
-}
-
-// Grey levels of a split as a sampler would have left them.
-std::vector<float> as_samples(const Split& split, int levels) {
-  std::vector<float> samples;
-  for (const uint8_t p : split.pixels)
-    samples.push_back(2 * static_cast<float>(p) / static_cast<float>(levels - 1) - 1);
-  return samples;
 }
 
 TEST_F(Extractor, ComesBackFromItsFile) {
@@ -195,33 +187,57 @@ TEST(ShippedExtractor, ShippedFilesAreThoseOfTheirConfigurations) {
   }
 }
 
-TEST(FeatureDistances, MeasureHeldOutDigitsAgainstTrainingOnes) {
-  const auto digits = shipped_extractor("digits", {8, 8, 1}, Device::kCpu);
-  ASSERT_TRUE(digits);
+TEST(FeatureComparison, MeasuresHeldOutDigitsAgainstTrainingOnes) {
   const Dataset dataset = load(R"("digits")");
-  const FeatureDistances distances(*digits, dataset);
+  auto digits = shipped_extractor("digits", {8, 8, 1}, Device::kCpu);
+  ASSERT_TRUE(digits);
+  const std::string sha = digits->weights_sha256();
+  const ExtractorSpace space(std::move(digits), dataset);
+  const FeatureSummary reference = summarise(space, dataset.train, dataset.image_shape);
+  const auto frechet = std::make_shared<const FrechetReference>(reference.statistics);
+  const auto compare = [&](const Split& samples) {
+    return FeatureComparison(space, summarise(space, samples, dataset.image_shape, frechet),
+                             reference, *frechet);
+  };
 
-  std::vector<float> training = as_samples(dataset.train, dataset.levels);
-  for (float& x : training) x *= 1 + 1e-4F;  // clipping and rounding take this back
-  const FeatureDistances::Result itself = distances.measure(training);
-  EXPECT_LT(itself.frechet, 1e-6);
-  EXPECT_EQ(itself.reference, "train");
+  const FeatureComparison itself = compare(dataset.train);
+  EXPECT_LT(itself.frechet_distance, 1e-6);
+  EXPECT_EQ(itself.coverage->precision, 1);
+  EXPECT_EQ(itself.coverage->recall, 1);
   EXPECT_EQ(itself.reference_count, 1500);
   EXPECT_EQ(itself.sample_count, 1500);
-  EXPECT_EQ(itself.extractor, "digits1");
-  EXPECT_EQ(itself.weights_sha256, digits->weights_sha256());
+  EXPECT_EQ(itself.weights_sha256, sha);
 
-  const FeatureDistances::Result held_out =
-      distances.measure(as_samples(dataset.test, dataset.levels));
-  std::vector<float> grey(static_cast<size_t>(297 * 64), 0);
-  const FeatureDistances::Result constant = distances.measure(grey);
-  EXPECT_GT(held_out.frechet, itself.frechet);
-  EXPECT_GT(constant.frechet, 10 * held_out.frechet);
-  EXPECT_GT(constant.kernel.mean, 10 * held_out.kernel.mean);
-  EXPECT_EQ(constant.kernel.subset_size, 297);
+  const FeatureComparison held_out = compare(dataset.test);
+  Split grey = dataset.test;
+  std::fill(grey.pixels.begin(), grey.pixels.end(), uint8_t{8});
+  const FeatureComparison constant = compare(grey);
+  EXPECT_GT(held_out.frechet_distance, itself.frechet_distance);
+  EXPECT_GT(constant.frechet_distance, 10 * held_out.frechet_distance);
+  EXPECT_GT(constant.kernel->mean, 10 * held_out.kernel->mean);
+  EXPECT_EQ(constant.kernel->subset_size, 297);
+  EXPECT_GT(held_out.coverage->precision, 0.5);
+  EXPECT_EQ(constant.coverage->recall, 0);
 
-  const FeatureDistances test(*digits, dataset, FeatureDistances::Reference::kTest);
-  EXPECT_LT(test.measure(as_samples(dataset.test, dataset.levels)).frechet, 1e-6);
+  // Names, and what there is none of.
+  for (const auto& [name, value] : metric_values(held_out))
+    EXPECT_TRUE(name.ends_with("_digits1") && find_metric(name)) << name;
+  EXPECT_FALSE(held_out.score || held_out.spatial_frechet);
+}
+
+TEST(FeatureComparison, SaysWhatTooFewSamplesDoNotAllow) {
+  const Dataset dataset = load(R"("digits")");
+  const ExtractorSpace space(shipped_extractor("digits", {8, 8, 1}, Device::kCpu), dataset);
+  const FeatureSummary reference = summarise(space, dataset.train, dataset.image_shape);
+  const auto frechet = std::make_shared<const FrechetReference>(reference.statistics);
+  const Split three = slice(dataset.test, dataset.image_shape, 0, 3);
+  const FeatureComparison few(space, summarise(space, three, dataset.image_shape, frechet),
+                              reference, *frechet);
+  EXPECT_FALSE(few.coverage || few.frechet_limit);
+  ASSERT_EQ(few.missing.size(), 3U);
+  EXPECT_EQ(few.missing[0].first, "fd_inf");
+  EXPECT_EQ(few.missing[2].first, "recall");
+  EXPECT_THAT(few.missing[2].second, HasSubstr("3 samples and 1500 reference images, at least 4"));
 }
 
 }  // namespace

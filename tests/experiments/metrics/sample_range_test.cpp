@@ -61,17 +61,34 @@ TEST(SampleRange, TheBoundIsThatOfTheData) {
   EXPECT_EQ(value_bound(dataset), 3);
 }
 
-TEST(Metrics, EveryMeasuredValueIsInTheTable) {
-  FeatureDistances::Result distances;
-  distances.extractor = "digits1";
-  for (const MetricValues& values :
-       {metric_values(distances), metric_values(sample_range({0, 1}))}) {
-    for (const auto& [name, value] : values) EXPECT_TRUE(find_metric(name)) << name;
-  }
+TEST(SampleRange, DoesNotDependOnBatches) {
+  SampleRangeAccumulator batches(1);
+  batches.add({1, kNan, 3});
+  batches.add({kInfinity});
+  SampleRangeAccumulator restored(1);
+  restored.restore(batches.state());
+  restored.add({-2, 0.5F, 7});
+  const SampleRange parts = restored.range();
+  const SampleRange whole = sample_range({1, kNan, 3, kInfinity, -2, 0.5F, 7});
+  EXPECT_EQ(parts.count, whole.count);
+  EXPECT_EQ(parts.min, whole.min);
+  EXPECT_EQ(parts.max, whole.max);
+  EXPECT_NEAR(parts.mean, whole.mean, 1e-15);
+  EXPECT_NEAR(parts.std, whole.std, 1e-15);
+  EXPECT_EQ(parts.outside, whole.outside);
+  EXPECT_EQ(parts.far_outside, whole.far_outside);
+  EXPECT_EQ(parts.nonfinite, whole.nonfinite);
+}
+
+TEST(Metrics, AreFoundByTheirNamesInASpace) {
+  for (const auto& [name, value] : metric_values(sample_range({0, 1})))
+    EXPECT_TRUE(find_metric(name)) << name;
   EXPECT_EQ(find_metric("fd_digits1")->better, "lower");
-  EXPECT_EQ(find_metric("kd_std_digits1")->name, "kd_std_<extractor>");
-  EXPECT_EQ(find_metric("fd_"), nullptr);
-  EXPECT_EQ(find_metric("fid"), nullptr);
+  EXPECT_EQ(find_metric("kid_std_digits1")->name, "kid_std_<extractor>");
+  EXPECT_EQ(find_metric("fid[tf]")->name, "fid[<resize>]");
+  EXPECT_EQ(find_metric("precision[clean]")->better, "higher");
+  for (const char* unknown : {"fd_", "fid", "fid[]", "fid[tf", "fid_digits1"})
+    EXPECT_EQ(find_metric(unknown), nullptr) << unknown;
 }
 
 }  // namespace

@@ -33,7 +33,7 @@ TEST_F(RunFolderTest, TruncationDropsTornAndLaterLines) {
 }
 
 TEST_F(RunFolderTest, OverwriteTouchesOnlyWhatARunLeaves) {
-  RunFolder::create(path_, false).write_json("config.json", {{"a", 1}});
+  RunFolder::create(path_, false).write_json("config.json", {{"diffusion", {}}});
   write_file_atomically(path_ + "/notes.txt", std::string_view("mine"));
   EXPECT_THROW(RunFolder::create(path_, false), UserError);
   RunFolder::create(path_, true);
@@ -41,6 +41,10 @@ TEST_F(RunFolderTest, OverwriteTouchesOnlyWhatARunLeaves) {
   EXPECT_TRUE(fs::exists(path_ + "/notes.txt"));
   // Without a run in it, a folder with files is not ours to empty.
   EXPECT_THROW(RunFolder::create(path_, true), UserError);
+  const std::string theirs = R"({"_class_name": "UNet2DModel"})";
+  write_file_atomically(path_ + "/config.json", theirs);
+  EXPECT_THROW(RunFolder::create(path_, true), UserError);
+  EXPECT_EQ(read_text_file(path_ + "/config.json"), theirs);
 }
 
 TEST_F(RunFolderTest, KeepsTheNewestCheckpoints) {

@@ -1,21 +1,17 @@
-// Distances against closed forms, and the statistics of their estimates.
-#include "experiments/metrics/distances.h"
+// Moments of features and their distance, against closed forms.
+#include "experiments/metrics/frechet_distance.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
-#include "framework/random/random.h"
+#include "tests/experiments/metrics/normal_features.h"
 
 namespace ddpm {
 namespace {
 
-// Independent normal features; stream `site` is another sample of the same law.
-Tensor normal_features(int64_t count, int64_t dimension, uint32_t site) {
-  Tensor x = Tensor::empty({count, dimension}, DType::kF32, Device::kCpu);
-  fill_normal({7, site, random_counter(0, 0, Device::kCpu)}, x);
-  return x;
-}
+using testing::normal_features;
 
 FeatureStatistics gaussian(const std::vector<double>& mean, const std::vector<double>& variance) {
   FeatureStatistics s(
@@ -41,6 +37,39 @@ TEST(FeatureStatistics, LargeMeansCostNoPrecision) {
   const FeatureStatistics s(Tensor::from_host(values, {1000, 1}, Device::kCpu));
   EXPECT_DOUBLE_EQ(s.mean[0], 1e6 + 0.5);
   EXPECT_NEAR(s.covariance[0], 250.0 / 999, 1e-12);
+}
+
+TEST(FeatureAccumulator, IsAFunctionOfTheRowsAlone) {
+  const Tensor x = normal_features(700, 70, 1);  // three pieces, two blocks of columns
+  const FeatureStatistics whole(x);
+  FeatureAccumulator first(70);
+  for (int64_t begin = 0; begin < 500; begin += 100) first.add(x.slice(begin, begin + 100));
+  FeatureAccumulator second(70);
+  second.restore(first.state());
+  second.add(x.slice(500, 501));
+  second.add(x.slice(501, 700));
+  const FeatureStatistics parts = second.statistics();
+  EXPECT_EQ(parts.count, 700);
+  EXPECT_EQ(parts.mean, whole.mean);
+  EXPECT_EQ(parts.covariance, whole.covariance);
+  // Against both passes over all rows at once.
+  double worst = 0;
+  for (int64_t i = 0; i < 70; ++i)
+    for (int64_t j = 0; j < 70; ++j) {
+      double sum = 0;
+      for (int64_t n = 0; n < 700; ++n)
+        sum += (x.data<float>()[n * 70 + i] - whole.mean[static_cast<size_t>(i)]) *
+               (x.data<float>()[n * 70 + j] - whole.mean[static_cast<size_t>(j)]);
+      worst =
+          std::max(worst, std::abs(sum / 699 - whole.covariance[static_cast<size_t>(i * 70 + j)]));
+    }
+  EXPECT_LT(worst, 1e-13);  // sums of 700 terms of size 1 in double
+}
+
+TEST(FeatureAccumulator, RefusesTheStateOfAnother) {
+  FeatureAccumulator accumulator(4);
+  EXPECT_THROW(accumulator.restore(FeatureAccumulator(5).state()), UserError);
+  EXPECT_THROW(accumulator.restore(std::vector<double>{1}), UserError);
 }
 
 TEST(FrechetDistance, OfDiagonalGaussiansIsTheSumOverAxes) {
@@ -101,46 +130,22 @@ TEST(FrechetDistance, OfEqualLawsFallsLikeOneOverN) {
   }
 }
 
-TEST(KernelDistance, OfTwoPointsEach) {
-  // d = 1: x = {0, 1}, y = {2, 3}. k(0, 1) = 1, k(2, 3) = 343; across 1, 1, 27, 64.
-  const auto points = [](float a, float b) {
-    return Tensor::from_host(std::vector<float>{a, b}, {2, 1}, Device::kCpu);
-  };
-  const KernelDistance d = kernel_distance(points(0, 1), points(2, 3), {.subsets = 3});
-  EXPECT_NEAR(d.mean, 1 + 343 - 2 * (1 + 1 + 27 + 64) / 4.0, 1e-12);
-  EXPECT_NEAR(d.std, 0, 1e-12);  // every subset is the whole set
-  EXPECT_EQ(d.subset_size, 2);
+TEST(FrechetDistance, HasALimitOnALine) {
+  // 3 + 500 / n at every n.
+  const std::vector<int64_t> counts = extrapolation_counts(1000, 10);
+  ASSERT_EQ(counts.size(), 10U);
+  EXPECT_EQ(counts.front(), 100);
+  EXPECT_EQ(counts.back(), 1000);
+  std::vector<FrechetPoint> points;
+  for (const int64_t n : counts) points.push_back({n, 3 + 500.0 / static_cast<double>(n)});
+  EXPECT_NEAR(*extrapolate_frechet(points), 3, 1e-12);
+  EXPECT_FALSE(extrapolate_frechet({{5, 1.0}}));
+  EXPECT_EQ(extrapolation_counts(1000, 100).front(), 200);  // of full rank
+  EXPECT_TRUE(extrapolation_counts(399, 100).empty());
 }
 
-TEST(KernelDistance, HasMeanZeroForEqualLawsAndGrowsWithAShift) {
-  const Tensor x = normal_features(2000, 8, 1), y = normal_features(2000, 8, 2);
-  const KernelDistanceOptions options{.subsets = 50, .subset_size = 200};
-  const KernelDistance equal = kernel_distance(x, y, options);
-  EXPECT_EQ(equal.subset_size, 200);
-  EXPECT_GT(equal.std, 0);
-  // Subsets overlap: of 2,000 rows at most ten are independent.
-  EXPECT_LT(std::abs(equal.mean), 5 * equal.std / std::sqrt(10.0));
-  Tensor shifted = Tensor::like(y);
-  for (int64_t i = 0; i < y.numel(); ++i) shifted.data<float>()[i] = y.data<float>()[i] + 1;
-  // With z = x.y / d, E (z + 1)^3 is 1 + 3 / d within x, 8 + 18 / d + 6 / d^2 within the shifted
-  // set and 1 + 6 / d across.
-  const KernelDistance moved = kernel_distance(x, shifted, options);
-  EXPECT_NEAR(moved.mean, 7 + 9.0 / 8 + 6.0 / 64, 5 * moved.std / std::sqrt(10.0));
-}
-
-TEST(KernelDistance, IsAFunctionOfItsSeed) {
-  const Tensor x = normal_features(100, 4, 1), y = normal_features(120, 4, 2);
-  const auto mean = [&](uint64_t seed) {
-    return kernel_distance(x, y, {.subsets = 5, .subset_size = 20, .seed = seed}).mean;
-  };
-  EXPECT_EQ(mean(3), mean(3));
-  EXPECT_NE(mean(3), mean(4));
-}
-
-TEST(Distances, NeedTwoImages) {
-  const Tensor one = normal_features(1, 4, 1);
-  EXPECT_THROW(FeatureStatistics{one}, UserError);
-  EXPECT_THROW(kernel_distance(one, normal_features(5, 4, 2)), UserError);
+TEST(FrechetDistance, NeedsTwoImages) {
+  EXPECT_THROW(FeatureStatistics{normal_features(1, 4, 1)}, UserError);
 }
 
 }  // namespace
