@@ -2,6 +2,8 @@
 // what the pictures must show; wrong input.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -150,6 +152,61 @@ TEST_F(FigureProgram, TwoNoisesAddVarianceToTheSameGradient) {
   }
 }
 
+TEST_F(FigureProgram, QualityEndsWithThatOfTheSamples) {
+  const std::string out = copy("run");
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"figure.images=64", "figure.points=5"});
+    return read_csv(draw("progressive_quality", out, more) + ".csv");
+  };
+  const auto rows = with({});
+  ASSERT_EQ(rows.size(), 1 + 5u);
+  EXPECT_EQ(rows[1], (std::vector<std::string>{"1", "40", "fd_digits1", rows[1][3]}));
+  EXPECT_EQ(rows[5], (std::vector<std::string>{"40", "1", "fd_digits1", rows[5][3]}));
+  for (size_t i = 2; i < rows.size(); ++i) EXPECT_NE(rows[i][3], rows[i - 1][3]);
+  EXPECT_EQ(with({"sampling.batch_size=7"}), rows) << "whatever the batches";
+
+  ASSERT_EQ(ddpm({"eval", out, "--metrics", "samples", "evaluation.samples=64"}).exit_code, 0);
+  const double distance =
+      nlohmann::json::parse(read_file(out + "/result.json"))["metrics"]["fd_digits1"];
+  // The last estimate is the sample up to rounding, and few pixels lie so near to the border of two
+  // grey levels that it matters.
+  EXPECT_NEAR(std::stod(rows[5][3]), distance, 1e-3 * distance);
+
+  const auto fewer = with({"sampling.sampler.name=ddim", "sampling.sampler.steps=3"});
+  ASSERT_EQ(fewer.size(), 1 + 3u) << "as many as there are steps";
+  EXPECT_TRUE(fs::is_empty(out + "/features")) << "what was saved on the way";
+}
+
+TEST_F(FigureProgram, CtrlCLeavesTheEarlierFigure) {
+  const std::string out = copy("run");
+  const std::vector<std::vector<std::string>> figures = {
+      {"samples", "figure.rows=256", "figure.columns=256"},
+      {"gradient_variance", "figure.pairs=100000"},
+      {"progressive_quality", "figure.images=1000000"}};
+  for (const auto& large : figures) {
+    draw(large[0], out);
+    std::map<std::string, std::string> before;
+    for (const auto& entry : fs::directory_iterator(out + "/figures"))
+      before[entry.path()] = read_file(entry.path());
+    std::vector<std::string> arguments = {"figure", large[0], out, "--progress", "none"};
+    arguments.insert(arguments.end(), large.begin() + 1, large.end());
+    Finished stopped;
+    // Later and later: a signal that comes before the run is loaded ends the program unheard.
+    for (useconds_t delay = 200'000; stopped.err.empty() && delay < 10'000'000; delay *= 2) {
+      Program program(arguments);
+      usleep(delay);
+      program.signal(SIGINT);
+      stopped = program.wait();
+      EXPECT_EQ(stopped.exit_code, 130);
+    }
+    EXPECT_THAT(stopped.err, HasSubstr("; no figure was written\n"));
+    std::map<std::string, std::string> after;
+    for (const auto& entry : fs::directory_iterator(out + "/figures"))
+      after[entry.path()] = read_file(entry.path());
+    EXPECT_EQ(after, before) << large[0];
+  }
+}
+
 TEST_F(FigureProgram, InterpolationMixesWhereItSays) {
   const std::string out = copy("run");
   const std::vector<std::string> settings = {"figure.pairs=1", "figure.lambdas=5",
@@ -289,6 +346,7 @@ TEST_F(FigureProgram, PointsHaveNoPictures) {
   const std::string out = folder_ / "points";
   ASSERT_EQ(ddpm({"train", "-c", folder_ / "points.json", "--out", out}).exit_code, 0);
   expect_refusal(out, {"samples", out}, "have no pictures");
+  expect_refusal(out, {"progressive_quality", out}, "no feature extractor is shipped for data");
   draw("rate_distortion", out);
   EXPECT_THAT(read_file(out + "/figures/rate_distortion.svg"), HasSubstr(">RMSE<"));
 }
