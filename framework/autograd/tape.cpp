@@ -33,6 +33,12 @@ Tensor grad_buffer(const Tensor& parameter) {
   return Tensor::empty(slot->shape, accumulator_of(parameter.dtype()), parameter.device());
 }
 
+Tensor take_grad(const Tensor& input) {
+  const GradRef& slot = input.slot();
+  if (!slot || !slot->requires_grad || slot->bound) return {};
+  return std::exchange(slot->grad, Tensor());
+}
+
 void accumulate_grad(const GradRef& slot, const Tensor& dx) {
   if (!slot || !slot->requires_grad) return;
   DDPM_ASSERT(dx.shape() == slot->shape, "gradient {} for a tensor {}", dx.shape(), slot->shape);

@@ -45,6 +45,11 @@ class Tape {
 // accumulate_grad.
 Tensor grad_buffer(const Tensor& parameter);
 
+// The gradient of `input` so far, taken out of its slot for an op that adds it to its own part as
+// it writes that, with one rounding and without another pass. Empty where there is none or the slot
+// has to keep it. Pass the sum to accumulate_grad.
+Tensor take_grad(const Tensor& input);
+
 // slot.grad += dx. The first contribution is adopted without a copy; later ones are added out of
 // place, because a gradient handed to two inputs shares its storage.
 void accumulate_grad(const GradRef& slot, const Tensor& dx);

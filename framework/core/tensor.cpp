@@ -47,7 +47,8 @@ Tensor Tensor::slice(int64_t begin, int64_t end) const {
 Tensor Tensor::detach() const { return view(0, shape_); }
 
 void Tensor::copy_from(const Tensor& source) {
-  DDPM_ASSERT(!slot_->moments, "a tensor {} whose statistics are known is overwritten", shape_);
+  DDPM_ASSERT(!slot_->moments && !slot_->position_sums,
+              "a tensor {} whose statistics are known is overwritten", shape_);
   DDPM_ASSERT(source.shape() == shape_ && source.dtype() == dtype_ && source.device() == device_,
               "{} {} on {} is copied into {} {} on {}", name_of(source.dtype()), source.shape(),
               name_of(source.device()), name_of(dtype_), shape_, name_of(device_));
@@ -55,7 +56,8 @@ void Tensor::copy_from(const Tensor& source) {
 }
 
 void Tensor::copy_from_host(const void* source) {
-  DDPM_ASSERT(!slot_->moments, "a tensor {} whose statistics are known is overwritten", shape_);
+  DDPM_ASSERT(!slot_->moments && !slot_->position_sums,
+              "a tensor {} whose statistics are known is overwritten", shape_);
   memory::copy_from_host(device_, raw(), source, bytes());
 }
 

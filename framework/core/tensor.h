@@ -95,6 +95,9 @@ struct GradSlot {
   // reads them (cuda/moments.h). They hold as long as the values: such a tensor is never written to
   // again, as backward expects of every value that it reads, and views have slots without them.
   Tensor moments = {};
+  // In the same way the sums of the values over some positions each, (N, chunks, C), for the sums
+  // over all positions of a gradient, which biases need.
+  Tensor position_sums = {};
 };
 
 inline bool Tensor::requires_grad() const { return slot_ && slot_->requires_grad; }

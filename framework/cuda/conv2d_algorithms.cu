@@ -8,7 +8,7 @@
 namespace ddpm::cuda {
 namespace {
 
-// In bf16 cuBLAS comes after those that add to a product before they round it. The gradients have
+// In bf16 cuBLAS comes after those that add to a product as they write it. The gradients have
 // nothing to add, and nothing is faster at pointwise ones.
 constexpr Conv2dAlgorithm kForward[] = {
     {"wgmma", wgmma_supports, wgmma_forward},

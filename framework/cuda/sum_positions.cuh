@@ -1,6 +1,6 @@
 // y[n, c] = factor * sum over positions of x[n, position, c], y of x's accumulator type: bias
-// gradients, means over pixels. In passes over chunks of positions that follow from the shape, so
-// the order of a sum is fixed.
+// gradients, means over pixels. What x has of such sums already is not summed again. In passes over
+// chunks of positions that follow from the shape, so the order of a sum is fixed.
 #pragma once
 
 #include "framework/core/dispatch.h"
@@ -36,7 +36,12 @@ void sum_positions(const T* x, int64_t samples, int64_t positions, int64_t chann
   with_width<T>(
       channels,
       [&](auto width) {
-        const ChannelTiles tiles(samples, positions, channels, width());
+        ChannelTiles tiles(samples, positions, channels, width());
+        // A second pass has few positions: blocks of few channels take them all.
+        constexpr int64_t kFewPositions = 512, kColumns = 8;
+        if (positions <= kFewPositions && samples == 1)
+          tiles =
+              tiles.in_one_chunk(static_cast<int>(std::min(kColumns, channels / width())), width());
         if (tiles.chunks == 1)
           return launch(sum_positions_kernel<T, width()>, tiles.grid(), tiles.block(), 0, tiles,
                         static_cast<A>(factor), x, y);
@@ -52,6 +57,8 @@ void sum_positions(const T* x, int64_t samples, int64_t positions, int64_t chann
 inline void sum_positions(const Tensor& x, int64_t samples, int64_t channels, double factor,
                           Tensor& y) {
   if (x.numel() == 0) return memory::zero(Device::kCuda, y.raw(), y.bytes());
+  if (const Tensor sums = x.slot()->position_sums)  // of channels as wide as these
+    return sum_positions(sums, samples, channels, factor, y);
   DDPM_NETWORK_FLOATS(x.dtype(), T, {
     sum_positions<T>(x.data<T>(), samples, x.numel() / (samples * channels), channels, factor,
                      y.data<Accumulator<T>>());

@@ -46,9 +46,11 @@ Tensor group_norm(const NormInput& input, const Tensor& gamma, const Tensor& bet
   DDPM_DISPATCH(x.device(), group_norm_forward(input, gamma, beta, options, statistics, y));
   Tape::record("group_norm", {x, skip, gamma, beta}, y, [=](const Tensor& dy) {
     NormInput dinput(Tensor::like(input.x), input.skip ? Tensor::like(input.skip) : Tensor());
+    // The way around a residual block comes first in backward, and has left its part.
+    const NormInput addend(take_grad(input.x), input.skip ? take_grad(input.skip) : Tensor());
     Tensor dgamma = grad_buffer(gamma), dbeta = grad_buffer(beta);
     DDPM_DISPATCH(dy.device(), group_norm_backward(input, gamma, beta, statistics, options, dy,
-                                                   dinput, dgamma, dbeta));
+                                                   addend, dinput, dgamma, dbeta));
     accumulate_grad(input.x.slot(), dinput.x);
     if (input.skip) accumulate_grad(input.skip.slot(), dinput.skip);
     accumulate_grad(gamma.slot(), dgamma);
@@ -314,7 +316,8 @@ void forward(const NormInput& input, const Tensor& gamma, const Tensor& beta,
 template <class T, bool kSilu, bool kDropout>
 void backward(const NormInput& input, const Tensor& gamma, const Tensor& beta,
               const GroupNormStatistics& statistics, const GroupNormOptions& options,
-              const Tensor& dy, NormInput& dinput, Tensor& dgamma, Tensor& dbeta) {
+              const Tensor& dy, const NormInput& addend, NormInput& dinput, Tensor& dgamma,
+              Tensor& dbeta) {
   using A = Accumulator<T>;
   constexpr bool kInPlace = std::is_same_v<T, A>;
   const A keep = static_cast<A>(1 / (1 - options.dropout));
@@ -389,15 +392,26 @@ void backward(const NormInput& input, const Tensor& gamma, const Tensor& beta,
       const Rows<T> in(part.of(input), piece.n, part.place);
       const Rows<T> out(part.of(dinput), piece.n, part.place);
       const Rows<A> du_in = du_rows(part);
-      for (int64_t p = 0; p < positions; ++p) {
-        const T* __restrict from = in[p];
-        const A* du = du_in[p];
-        T* to = out[p];
-        DDPM_NO_ALIAS
-        for (int64_t c = 0; c < part.width; ++c) {
-          const A d = static_cast<A>(from[c]) - mean[c];
-          to[c] = static_cast<T>(scale[c] * du[c] + (factor[c] * d + add[c]));
+      const auto write = [&](auto addition_at) {
+        for (int64_t p = 0; p < positions; ++p) {
+          const T* __restrict from = in[p];
+          const A* du = du_in[p];
+          const auto plus = addition_at(p);
+          T* to = out[p];
+          DDPM_NO_ALIAS
+          for (int64_t c = 0; c < part.width; ++c) {
+            const A d = static_cast<A>(from[c]) - mean[c];
+            to[c] = static_cast<T>(plus(c, scale[c] * du[c] + (factor[c] * d + add[c])));
+          }
         }
+      };
+      if (const Tensor& other = part.of(addend)) {
+        const Rows<T> rows(other, piece.n, part.place);
+        write([&](int64_t p) {
+          return [from = rows[p]](int64_t c, A value) { return value + static_cast<A>(from[c]); };
+        });
+      } else {
+        write([](int64_t) { return [](int64_t, A value) { return value; }; });
       }
     });
   });
@@ -417,14 +431,15 @@ void group_norm_forward(const NormInput& input, const Tensor& gamma, const Tenso
 
 void group_norm_backward(const NormInput& input, const Tensor& gamma, const Tensor& beta,
                          const GroupNormStatistics& statistics, const GroupNormOptions& options,
-                         const Tensor& dy, NormInput& dinput, Tensor& dgamma, Tensor& dbeta) {
+                         const Tensor& dy, const NormInput& addend, NormInput& dinput,
+                         Tensor& dgamma, Tensor& dbeta) {
   // Per sample, summed over the samples in order at the end.
   const Shape parts{dy.shape()[0], dy.shape()[3]};
   Tensor dgamma_parts = Tensor::empty(parts, dgamma.dtype(), dy.device());
   Tensor dbeta_parts = Tensor::empty(parts, dbeta.dtype(), dy.device());
   DDPM_NETWORK_FLOATS(dy.dtype(), T, {
     with_options(options, [&](auto silu, auto dropout) {
-      backward<T, silu(), dropout()>(input, gamma, beta, statistics, options, dy, dinput,
+      backward<T, silu(), dropout()>(input, gamma, beta, statistics, options, dy, addend, dinput,
                                      dgamma_parts, dbeta_parts);
     });
   });

@@ -113,7 +113,7 @@ __device__ void normalize(const ChannelTiles& tiles, const ChannelTile& tile,
   const Column<const T> in(tiles, x, skip, pointers.x_channels, tile.sample, tile.channel);
   const Norm<A, kWidth> norm(pointers, tiles, tile);
   const DrawId id = tail.draw_id(tile.sample);
-#pragma unroll 2
+#pragma unroll 4
   for (int p = tile.begin; p < tile.end; p += tiles.rows) {
     const int64_t place = int64_t{p} * tiles.channels;
     A values[kWidth];
@@ -249,36 +249,79 @@ __device__ void merge_gradients(const ChannelTiles& tiles, const NormPointers<T>
   }
 }
 
-// Step 3: writes dx and dskip.
+template <class T>
+T* data_or_null(const Tensor& t) {
+  return t ? t.data<T>() : nullptr;
+}
+
+// Where the gradients of x and skip are written, what is added to each before it is rounded, or
+// null, and where the sums of what was written over the positions of each block are left.
+template <class T>
+struct InputGradients {
+  using A = Accumulator<T>;
+  T *dx, *dskip;
+  const T *x_addend, *skip_addend;
+  A *x_sums, *skip_sums;  // (N, chunks, channels of each)
+
+  InputGradients(const NormInput& dinput, const NormInput& addend, const ChannelTiles& tiles)
+      : dx(dinput.x.data<T>()),
+        dskip(data_or_null<T>(dinput.skip)),
+        x_addend(data_or_null<T>(addend.x)),
+        skip_addend(data_or_null<T>(addend.skip)),
+        x_sums(attach_sums(dinput.x, tiles)),
+        skip_sums(dinput.skip ? attach_sums(dinput.skip, tiles) : nullptr) {}
+
+  static A* attach_sums(const Tensor& dx, const ChannelTiles& tiles) {
+    Tensor& sums = dx.slot()->position_sums;
+    sums = Tensor::empty({tiles.samples, tiles.chunks, dx.shape()[3]}, dtype_of<A>, Device::kCuda);
+    return sums.data<A>();
+  }
+};
+
+// Step 3
 template <int kWidth, class T, class A>
 __device__ void differentiate_input(const ChannelTiles& tiles, const ChannelTile& tile,
                                     const NormPointers<T>& pointers, const Tail<A>& tail,
                                     const T* x, const T* skip, const T* dy, const A* constant,
-                                    const A* slope, T* dx, T* dskip) {
-  const Column<const T> in(tiles, x, skip, pointers.x_channels, tile.sample, tile.channel);
-  const Column<T> out(tiles, dx, dskip, pointers.x_channels, tile.sample, tile.channel);
+                                    const A* slope, const InputGradients<T>& gradients) {
+  const auto column = [&]<class Element>(Element* of_x, Element* of_skip) {
+    return Column<Element>(tiles, of_x, of_skip, pointers.x_channels, tile.sample, tile.channel);
+  };
+  const auto in = column(x, skip), more = column(gradients.x_addend, gradients.skip_addend);
+  const auto out = column(gradients.dx, gradients.dskip);
+  const bool adds = tile.channel < pointers.x_channels ? gradients.x_addend : gradients.skip_addend;
   const Norm<A, kWidth> norm(pointers, tiles, tile);
   const DrawId id = tail.draw_id(tile.sample);
-  const int group_size = tiles.channels / pointers.groups;
-  A add[kWidth], factor[kWidth];
-#pragma unroll
-  for (int k = 0; k < kWidth && tile.begin < tile.end; ++k) {
-    const int64_t group = tile.sample * pointers.groups + (tile.channel + k) / group_size;
-    add[k] = constant[group];
-    factor[k] = slope[group];
-  }
+  A add[kWidth] = {}, factor[kWidth] = {};
+  load_per_group(tiles, tile, pointers.groups, constant, slope, add, factor);
+  A sums[1][kWidth] = {};
 #pragma unroll 2
   for (int p = tile.begin; p < tile.end; p += tiles.rows) {
     const int64_t place = int64_t{p} * tiles.channels;
-    A d[kWidth], du[kWidth];
+    A d[kWidth], du[kWidth], addend[kWidth] = {};
     load_values<T, kWidth>(in[p], d);
     load_values<T, kWidth>(dy + tile.offset + place, du);
+    if (adds) load_values<T, kWidth>(more[p], addend);
     differentiate(norm, tail, id, static_cast<uint32_t>(place + tile.channel), du, d);
 #pragma unroll
-    for (int k = 0; k < kWidth; ++k) du[k] = norm.scale[k] * du[k] + (factor[k] * d[k] + add[k]);
+    for (int k = 0; k < kWidth; ++k) {
+      du[k] = norm.scale[k] * du[k] + (factor[k] * d[k] + add[k]) + addend[k];
+      sums[0][k] += T(du[k]);
+    }
     store_values<T, kWidth>(out[p], du);
   }
+  sum_block_rows(tiles, sums, [&](int channel, const A(&totals)[1]) {
+    const int x_channels = pointers.x_channels, skip_channels = tiles.channels - x_channels;
+    if (channel < x_channels)
+      gradients.x_sums[int64_t{blockIdx.x} * x_channels + channel] = totals[0];
+    else
+      gradients.skip_sums[int64_t{blockIdx.x} * skip_channels + channel - x_channels] = totals[0];
+  });
 }
+
+// Blocks that share a multiprocessor: registers are left for no more.
+template <class A>
+inline constexpr int kBlocks = sizeof(A) == 8 ? 1 : 4;
 
 template <int kWidth, class T, class A>
 __global__ void group_norm_backward_sums_kernel(ChannelTiles tiles, NormPointers<T> norm,
@@ -300,10 +343,10 @@ template <int kWidth, class T, class A>
 __global__ void group_norm_backward_kernel(ChannelTiles tiles, NormPointers<T> norm, Tail<A> tail,
                                            const T* __restrict__ x, const T* __restrict__ skip,
                                            const T* __restrict__ dy, const A* __restrict__ constant,
-                                           const A* __restrict__ slope, T* __restrict__ dx,
-                                           T* __restrict__ dskip) {
+                                           const A* __restrict__ slope,
+                                           InputGradients<T> gradients) {
   differentiate_input<kWidth>(tiles, ChannelTile(tiles, kWidth), norm, tail, x, skip, dy, constant,
-                              slope, dx, dskip);
+                              slope, gradients);
 }
 // All three
 template <int kWidth, class T, class A>
@@ -312,14 +355,14 @@ __global__ void group_norm_small_backward_kernel(ChannelTiles tiles, NormPointer
                                                  const T* __restrict__ skip,
                                                  const T* __restrict__ dy, A* sum_du,
                                                  A* sum_du_xhat, A* constant, A* slope,
-                                                 T* __restrict__ dx, T* __restrict__ dskip) {
+                                                 InputGradients<T> gradients) {
   const ChannelTile tile(tiles, kWidth);
   sum_gradients<kWidth>(tiles, tile, norm, tail, x, skip, dy, sum_du, sum_du_xhat);
   __syncthreads();
   merge_gradients(tiles, norm, GroupRange(tiles, norm.groups, tiles.columns * kWidth), sum_du,
                   sum_du_xhat, constant, slope);
   __syncthreads();
-  differentiate_input<kWidth>(tiles, tile, norm, tail, x, skip, dy, constant, slope, dx, dskip);
+  differentiate_input<kWidth>(tiles, tile, norm, tail, x, skip, dy, constant, slope, gradients);
 }
 
 // dbeta = sum over the samples of sum_du, dgamma of sum_du_xhat. The rows of a block's threads take
@@ -328,10 +371,12 @@ template <class A>
 __global__ void group_norm_parameter_grad_kernel(ChannelTiles tiles, const A* sum_du,
                                                  const A* sum_du_xhat, A* dgamma, A* dbeta) {
   const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x);
+  const int64_t stride = int64_t{tiles.chunks} * tiles.channels;
   A sums[2][1] = {};
   if (channel < tiles.channels)
+#pragma unroll 8
     for (int64_t n = threadIdx.y; n < tiles.samples; n += blockDim.y) {
-      const int64_t i = n * tiles.chunks * tiles.channels + channel;
+      const int64_t i = n * stride + channel;
       sums[0][0] += sum_du[i];
       sums[1][0] += sum_du_xhat[i];
     }
@@ -362,12 +407,13 @@ void with_tiles(const NormInput& input, int groups, Body body, const Addresses*.
     else
       body(width, tiles, false);
   };
-  with_width<T>(std::gcd(s[3], input.skip_channels()), run, addresses...);
-}
-
-template <class T>
-T* data_or_null(const Tensor& t) {
-  return t ? t.data<T>() : nullptr;
+  // Four channels a thread: twice as many, as packs of bf16 would have, leave registers for half as
+  // many threads.
+  constexpr int kWidth = 4;
+  if (std::gcd(s[3], input.skip_channels()) % kWidth == 0 && (is_packable(addresses) && ...))
+    run(std::integral_constant<int, kWidth>{});
+  else
+    run(std::integral_constant<int, 1>{});
 }
 
 // What a block leaves per channel: (N, chunks, C).
@@ -413,7 +459,8 @@ void group_norm_forward(const NormInput& input, const Tensor& gamma, const Tenso
 
 void group_norm_backward(const NormInput& input, const Tensor& gamma, const Tensor& beta,
                          const GroupNormStatistics& statistics, const GroupNormOptions& options,
-                         const Tensor& dy, NormInput& dinput, Tensor& dgamma, Tensor& dbeta) {
+                         const Tensor& dy, const NormInput& addend, NormInput& dinput,
+                         Tensor& dgamma, Tensor& dbeta) {
   DDPM_NETWORK_FLOATS(dy.dtype(), T, {
     using A = Accumulator<T>;
     const NormPointers<T> norm(input, gamma, beta, statistics);
@@ -425,22 +472,24 @@ void group_norm_backward(const NormInput& input, const Tensor& gamma, const Tens
     const auto run = [&](auto width, const ChannelTiles& tiles, bool is_small) {
       const Tensor sums = per_chunk<A>(tiles), sums_xhat = per_chunk<A>(tiles);
       A *sum_du = sums.data<A>(), *sum_du_xhat = sums_xhat.data<A>();
+      const InputGradients<T> gradients(dinput, addend, tiles);
       if (is_small) {
         launch(group_norm_small_backward_kernel<width(), T, A>, tiles.grid(), tiles.block(), 0,
-               tiles, norm, tail, x, skip, dout, sum_du, sum_du_xhat, constant, slope, dx, dskip);
+               tiles, norm, tail, x, skip, dout, sum_du, sum_du_xhat, constant, slope, gradients);
       } else {
         launch(group_norm_backward_sums_kernel<width(), T, A>, tiles.grid(), tiles.block(), 0,
                tiles, norm, tail, x, skip, dout, sum_du, sum_du_xhat);
         launch(group_norm_backward_groups_kernel<T, A>, tiles.samples, kThreads, 0, tiles, norm,
                sum_du, sum_du_xhat, constant, slope);
         launch(group_norm_backward_kernel<width(), T, A>, tiles.grid(), tiles.block(), 0, tiles,
-               norm, tail, x, skip, dout, constant, slope, dx, dskip);
+               norm, tail, x, skip, dout, constant, slope, gradients);
       }
       const dim3 per_warp(1, static_cast<unsigned>(ceil_div(tiles.channels, kWarp)));
       launch(group_norm_parameter_grad_kernel<A>, per_warp, dim3(kWarp, kThreads / kWarp), 0, tiles,
              sum_du, sum_du_xhat, dgamma.data<A>(), dbeta.data<A>());
     };
-    with_tiles<T>(input, options.groups, run, x, skip, norm.gamma, norm.beta, dout, dx, dskip);
+    with_tiles<T>(input, options.groups, run, x, skip, norm.gamma, norm.beta, dout, dx, dskip,
+                  data_or_null<T>(addend.x), data_or_null<T>(addend.skip));
   });
 }
 

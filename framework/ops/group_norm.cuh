@@ -52,12 +52,16 @@ struct Tail {
   template <int kWidth>
   __device__ void drop(DrawId id, uint32_t element, A (&values)[kWidth]) const {
     if (!counter) return;
+    uint64_t key = seed;
+#ifdef __CUDA_ARCH__
+    asm volatile("" : "+l"(key));  // else the keys of all rounds wait in registers
+#endif
     Bits4 bits{};
 #pragma unroll
     for (int k = 0; k < kWidth; ++k) {
       // Packs start at multiples of their width: no pack has parts of two quads.
       const uint32_t word = kWidth % 4 == 0 ? k % 4 : (element + k) % 4;
-      if (k % 4 == 0) bits = philox(seed, id, (element + k) / 4);
+      if (k % 4 == 0) bits = philox(key, id, (element + k) / 4);
       const uint32_t drawn = word == 0   ? bits.v[0]
                              : word == 1 ? bits.v[1]
                              : word == 2 ? bits.v[2]
@@ -111,6 +115,30 @@ struct LeftMoments {
   }
 };
 
+// What a thread needs of two values per group, first and second (N, groups), for each of its
+// channels; groups are counted up, for divisions take long.
+template <int kWidth, class A>
+__device__ void load_per_group(const ChannelTiles& tiles, const ChannelTile& tile, int groups,
+                               const A* first, const A* second, A (&firsts)[kWidth],
+                               A (&seconds)[kWidth]) {
+  if (tile.begin >= tile.end) return;
+  const int group_size = tiles.channels / groups, group = tile.channel / group_size;
+  int left = (group + 1) * group_size - tile.channel;  // channels of this group
+  int64_t i = tile.sample * groups + group;
+  A a = first[i], b = second[i];
+#pragma unroll
+  for (int k = 0; k < kWidth; ++k) {
+    if (left-- == 0) {
+      left = group_size - 1;
+      ++i;
+      a = first[i];
+      b = second[i];
+    }
+    firsts[k] = a;
+    seconds[k] = b;
+  }
+}
+
 // The part of it that a thread needs: u = scale * (x - mean) + beta, scale = gamma * rstd.
 template <class A, int kWidth>
 struct Norm {
@@ -119,15 +147,12 @@ struct Norm {
   template <class T>
   __device__ Norm(const NormPointers<T>& from, const ChannelTiles& tiles, const ChannelTile& tile) {
     if (tile.begin >= tile.end) return;
-    const int group_size = tiles.channels / from.groups;
-    load_values<A, kWidth>(from.gamma + tile.channel, scale);
+    A gamma[kWidth];
+    load_values<A, kWidth>(from.gamma + tile.channel, gamma);
     load_values<A, kWidth>(from.beta + tile.channel, beta);
+    load_per_group(tiles, tile, from.groups, from.mean, from.rstd, mean, scale);
 #pragma unroll
-    for (int k = 0; k < kWidth; ++k) {
-      const int64_t group = tile.sample * from.groups + (tile.channel + k) / group_size;
-      mean[k] = from.mean[group];
-      scale[k] *= from.rstd[group];
-    }
+    for (int k = 0; k < kWidth; ++k) scale[k] *= gamma[k];
   }
 };
 

@@ -45,9 +45,11 @@ Tensor group_norm(const NormInput& input, const Tensor& gamma, const Tensor& bet
 DDPM_KERNEL(void group_norm_forward(const NormInput& input, const Tensor& gamma, const Tensor& beta,
                                     const GroupNormOptions& options,
                                     GroupNormStatistics& statistics, Tensor& y));
+// dinput = the gradient of input + addend, whose tensors may be empty.
 DDPM_KERNEL(void group_norm_backward(const NormInput& input, const Tensor& gamma,
                                      const Tensor& beta, const GroupNormStatistics& statistics,
                                      const GroupNormOptions& options, const Tensor& dy,
-                                     NormInput& dinput, Tensor& dgamma, Tensor& dbeta));
+                                     const NormInput& addend, NormInput& dinput, Tensor& dgamma,
+                                     Tensor& dbeta));
 
 }  // namespace ddpm
