@@ -21,6 +21,7 @@ using ::testing::HasSubstr;
 
 std::string golden(const std::string& name) { return std::string(DDPM_TEST_DATA) + "/" + name; }
 
+// The preset asan holds little freed memory back, so that this can be bounded there, too.
 size_t peak_memory() {
   rusage usage;
   ::getrusage(RUSAGE_SELF, &usage);
