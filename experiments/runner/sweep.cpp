@@ -110,6 +110,7 @@ class Sweep {
 
   SweepOutcome execute() {
     const InterruptGuard guard;
+    size_t kept = 0;
     for (size_t i = 0; i < outcome_.cells.size(); ++i) {
       SweepCell& cell = outcome_.cells[i];
       use_weights(cell.weights);
@@ -117,14 +118,15 @@ class Sweep {
         const std::string path = path_of(cell);
         if (std::filesystem::exists(path)) {
           load(cell, path);
-          continue;
+        } else {
+          announce(fmt::format("{}/{} {}", i + 1, outcome_.cells.size(), cell.label()));
+          measure(cell);
+          save(cell, path);
         }
-        announce(fmt::format("{}/{} {}", i + 1, outcome_.cells.size(), cell.label()));
-        measure(cell);
-        save(cell, path);
+        ++kept;
       } catch (const Interrupted&) {
         throw Interrupted(
-            fmt::format("stopped: {} of {} cells are kept; the same command goes on there", i,
+            fmt::format("stopped: {} of {} cells are kept; the same command goes on there", kept,
                         outcome_.cells.size()));
       } catch (const std::exception& error) {
         cell.status = "failed";
