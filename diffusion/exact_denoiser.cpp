@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "diffusion/host_values.h"
+#include "diffusion/noise_levels.h"
 
 namespace ddpm {
 
@@ -34,7 +35,8 @@ Denoised denoise(const GaussianMixture& mixture, std::span<const double> x_t, do
 
 Model exact_denoiser(GaussianMixture mixture, const GaussianDiffusion& process) {
   mixture.check();
-  return [mixture = std::move(mixture), &process](const Tensor& x_t, const Tensor& t) {
+  return [mixture = std::move(mixture), levels = NoiseLevels(process.tables()), &process](
+             const Tensor& x_t, const Tensor& t) {
     const DiffusionTables& tables = process.tables();
     const int64_t samples = x_t.shape()[0], channels = x_t.shape()[-1];
     const int64_t dimension = x_t.numel() / samples, width = process.output_channels(channels);
@@ -42,19 +44,24 @@ Model exact_denoiser(GaussianMixture mixture, const GaussianDiffusion& process) 
                "exact_denoiser: samples {} of a mixture in {} dimensions", x_t.shape(),
                mixture.dimension());
     const std::vector<double> x = read_values(x_t);
-    const std::vector<int32_t> steps = t.to_host<int32_t>();
+    const bool between = t.dtype() == DType::kF64;
+    const std::vector<int32_t> steps = between ? std::vector<int32_t>() : t.to_host<int32_t>();
+    const std::vector<double> times = between ? t.to_host<double>() : std::vector<double>();
     std::vector<double> out(samples * dimension / channels * width);
     for (int64_t n = 0; n < samples; ++n) {
-      const int32_t step = steps[n];
+      const NoiseLevel at = levels.at_time(between ? times[n] : steps[n]);
       const std::span<const double> row(&x[n * dimension], dimension);
-      const Denoised x0 = denoise(mixture, row, tables.signal[step], tables.noise[step]);
-      const Parameterization::Coefficients p = process.parameterization().at(tables, step);
-      const Variance::Coefficients v = process.variance().at(tables, step);
+      const Denoised x0 = denoise(mixture, row, at.signal, at.noise);
+      const Parameterization::Coefficients p =
+          between ? process.parameterization().at_level(at.signal, at.noise)
+                  : process.parameterization().at(tables, steps[n]);
       for (int64_t d = 0; d < dimension; ++d) {
         double* pixel = &out[(n * dimension + d) / channels * width];
-        const double epsilon = (row[d] - tables.signal[step] * x0.mean[d]) / tables.noise[step];
+        const double epsilon = (row[d] - at.signal * x0.mean[d]) / at.noise;
         pixel[d % channels] = p.target_x0 * x0.mean[d] + p.target_epsilon * epsilon;
-        if (!process.variance().learned()) continue;
+        if (between || !process.variance().learned()) continue;
+        const int32_t step = steps[n];
+        const Variance::Coefficients v = process.variance().at(tables, step);
         const double variance = tables.posterior_variance[step] + tables.posterior_x0[step] *
                                                                       tables.posterior_x0[step] *
                                                                       x0.variance[d];

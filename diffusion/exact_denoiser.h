@@ -18,8 +18,9 @@ struct Denoised {
 Denoised denoise(const GaussianMixture& mixture, std::span<const double> x_t, double signal,
                  double noise);
 
-// Computed on the host in double. A learned variance is told the true one of p(x_{t-1} | x_t) as
-// far as it can be expressed per element. `process` must outlive the model.
+// Computed on the host in double, at timesteps and between them. A learned variance is told the
+// true one of p(x_{t-1} | x_t) as far as it can be expressed per element; between timesteps, where
+// no such step begins, it is zero. `process` must outlive the model.
 Model exact_denoiser(GaussianMixture mixture, const GaussianDiffusion& process);
 
 }  // namespace ddpm

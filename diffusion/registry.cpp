@@ -11,6 +11,10 @@
 #include "diffusion/parameterizations/x0.h"
 #include "diffusion/samplers/ancestral.h"
 #include "diffusion/samplers/ddim.h"
+#include "diffusion/samplers/dpm_solver.h"
+#include "diffusion/samplers/dpm_solver_plus_plus.h"
+#include "diffusion/samplers/heun.h"
+#include "diffusion/samplers/unipc.h"
 #include "diffusion/schedules/constant.h"
 #include "diffusion/schedules/cosine.h"
 #include "diffusion/schedules/jsd.h"
@@ -89,8 +93,18 @@ const Registry<Sampler>& samplers() {
   static const Registry<Sampler> registry(
       "sampler",
       {
-          {"ancestral", "every reverse step in turn", factory<Sampler, AncestralSampler>()},
-          {"ddim", "fewer steps, deterministic at eta 0", factory<Sampler, DdimSampler>()},
+          {"ancestral", "every reverse step in turn (Ho et al. 2020)",
+           factory<Sampler, AncestralSampler>()},
+          {"ddim", "fewer steps, deterministic at eta 0 (Song et al. 2021)",
+           factory<Sampler, DdimSampler>()},
+          {"dpm_solver", "singlestep of order 1, 2, 3 in epsilon (Lu et al. 2022)",
+           factory<Sampler, DpmSolverSampler>()},
+          {"dpm_solver++", "2m, 2s, 3m: multistep or singlestep in x_0 (Lu et al. 2022b)",
+           factory<Sampler, DpmSolverPlusPlusSampler>()},
+          {"unipc", "multistep predictor and corrector (Zhao et al. 2023)",
+           factory<Sampler, UniPcSampler>()},
+          {"heun", "EDM's second-order sampler, with churn (Karras et al. 2022)",
+           factory<Sampler, HeunSampler>()},
       });
   return registry;
 }

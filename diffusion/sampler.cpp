@@ -1,39 +1,62 @@
 #include "diffusion/sampler.h"
 
+#include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "framework/ops/timestep.h"
 
 namespace ddpm {
+namespace {
+
+// i32 where all are whole: what every network knows.
+Tensor upload_timesteps(const std::vector<Sampler::Visit>& visits, Device device) {
+  const Shape shape{static_cast<int64_t>(visits.size())};
+  std::vector<double> real;
+  for (const Sampler::Visit& visit : visits) real.push_back(visit.t);
+  const auto is_whole = [](double t) { return t == std::floor(t); };
+  if (std::all_of(real.begin(), real.end(), is_whole))
+    return Tensor::from_host(std::vector<int32_t>(real.begin(), real.end()), shape, device);
+  return Tensor::from_host(real, shape, device);
+}
+
+}  // namespace
 
 ReverseChain::ReverseChain(const GaussianDiffusion& process, const Sampler& sampler, Model model,
                            Shape shape, uint64_t seed, int64_t copies)
     : model_(std::move(model)),
       copies_(copies),
-      step_(sampler.step(process)),
+      visits_(sampler.visits(process)),
+      stepper_(sampler.stepper(process, shape)),
+      timesteps_(upload_timesteps(visits_, process.device())),
       x_(Tensor::empty(shape, process.dtype(), process.device())),
       x0_(Tensor::like(x_)),
       noise_(Tensor::like(x_)),
-      t_(Tensor::empty({shape[0]}, DType::kI32, process.device())),
+      t_(Tensor::empty({shape[0]}, timesteps_.dtype(), process.device())),
+      index_(Tensor::empty({shape[0]}, DType::kI32, process.device())),
       initial_{seed, random_site("sample/x_T"), random_counter(0, 0, process.device())},
       stream_{seed, random_site("sample/noise"), initial_.counter},
       runner_(process.device(), [this] { run_step(); }) {
   DDPM_ASSERT(copies > 0 && shape[0] % copies == 0, "{} copies in a batch {}", copies, shape);
-  const std::vector<int32_t> visited = sampler.timesteps(process);
-  timesteps_ = Tensor::from_host(visited, {static_cast<int64_t>(visited.size())}, process.device());
 }
 
 void ReverseChain::start(int64_t first_image) {
-  const int64_t place[2] = {0, first_image};
-  stream_.counter.copy_from_host(place);
+  begin(0, first_image);
   fill_shared(initial_, x_);
 }
 
 void ReverseChain::start_from(const Tensor& x, int64_t visited, int64_t first_image) {
   DDPM_ASSERT(visited >= 0 && visited < steps(), "step {} of {}", visited, steps());
+  DDPM_ASSERT(visits_[static_cast<size_t>(visited)].begins_step, "step {} is within another",
+              visited);
+  begin(visited, first_image);
+  x_.copy_from(x);
+}
+
+void ReverseChain::begin(int64_t visited, int64_t first_image) {
   const int64_t place[2] = {visited, first_image};
   stream_.counter.copy_from_host(place);
-  x_.copy_from(x);
+  stepper_->begin(visited);
 }
 
 void ReverseChain::fill_shared(const RandomStream& stream, Tensor& rows) const {
@@ -44,9 +67,10 @@ void ReverseChain::fill_shared(const RandomStream& stream, Tensor& rows) const {
 }
 
 void ReverseChain::run_step() {
-  next_timestep(timesteps_, stream_.counter, t_);
+  next_timestep(timesteps_, stream_.counter, index_, t_);
   fill_shared(stream_, noise_);
-  const Sampler::Step next = step_(model_(x_, t_), x_, t_, noise_);
+  const Sampler::Step next = stepper_->step(
+      {.output = model_(x_, t_), .x_t = x_, .noise = noise_, .t = t_, .index = index_});
   x_.copy_from(next.x);
   x0_.copy_from(next.x0);
 }

@@ -1,13 +1,16 @@
 // Sampler: how images are drawn from the reverse process; ReverseChain runs one for a batch.
 //
-// Image i of a seed is the same image whatever batch it is drawn in: x_T and the noise of every
-// step are addressed by (seed, image, step), and samplers share x_T, so their images can be
-// compared in pairs. A step reads its timestep and its place in the random streams from device
-// memory and leaves x at a fixed address: on the GPU it is captured once and replayed.
+// A step is one evaluation of the network: what is counted, shown as progress and called steps is
+// the NFE of the literature. Image i of a seed is the same image whatever batch it is drawn in: x_T
+// and the noise of every step are addressed by (seed, image, step), and samplers share x_T, so
+// their images can be compared in pairs. A step reads its timestep and its place in the random
+// streams from device memory and leaves x at a fixed address: on the GPU it is captured once and
+// replayed.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <vector>
 
 #include "diffusion/process.h"
@@ -18,19 +21,40 @@ namespace ddpm {
 
 class Sampler {
  public:
+  // One evaluation of the network.
+  struct Visit {
+    double t;  // the timestep it is asked at: whole, or between two
+    // Whether x is x_t here and a chain may begin; not so in the middle of a step of several
+    // evaluations.
+    bool begins_step = true;
+  };
+  struct Input {
+    Tensor output, x_t, noise;  // (N, ..., C); the network's output is for x_t
+    Tensor t;                   // (N) i32, or f64 if any visit is between timesteps
+    Tensor index;               // (N) i32, the number of the visit
+  };
   struct Step {
-    Tensor x;   // the next, less noisy x
+    Tensor x;   // the x that the network sees next, or the image
     Tensor x0;  // the estimate of x_0 that it was made from
   };
-  using StepFunction = std::function<Step(const Tensor& output, const Tensor& x_t, const Tensor& t,
-                                          const Tensor& noise)>;
+  // A sampler at work on one batch, with its tables and its memory on the device.
+  class Stepper {
+   public:
+    virtual ~Stepper() = default;
+    // The next step is that of visit `first`, from an x that comes from elsewhere.
+    virtual void begin(int64_t first) = 0;
+    virtual Step step(const Input& input) = 0;
+  };
 
   virtual ~Sampler() = default;
-  // The timesteps to visit, largest first.
-  virtual std::vector<int32_t> timesteps(const GaussianDiffusion& process) const = 0;
-  // The map from the network's output to the next x, with its tables on the device. `process` must
-  // outlive it.
-  virtual StepFunction step(const GaussianDiffusion& process) const = 0;
+  // In this order. Throws a UserError that says which samplers can serve the process when this one
+  // cannot.
+  virtual std::vector<Visit> visits(const GaussianDiffusion& process) const = 0;
+  // Whether x_T alone decides the image: no step adds noise.
+  virtual bool is_deterministic(const GaussianDiffusion& process) const = 0;
+  // For batches (N, ..., C) of that shape; `process` must outlive it.
+  virtual std::unique_ptr<Stepper> stepper(const GaussianDiffusion& process,
+                                           const Shape& shape) const = 0;
 };
 
 class ReverseChain {
@@ -45,8 +69,8 @@ class ReverseChain {
 
   // Draws x_T of the images first_image .. first_image + N - 1.
   void start(int64_t first_image);
-  // Begins in the middle: with this x at the sampler's visited timestep number `visited`, of the
-  // images first_image .. as above.
+  // Begins in the middle: with this x at the sampler's visit number `visited`, which begins a step,
+  // of the images first_image .. as above.
   void start_from(const Tensor& x, int64_t visited, int64_t first_image);
   // One reverse step; touches device memory only.
   void step() { runner_.run(); }
@@ -57,14 +81,16 @@ class ReverseChain {
   const Pool& pool() const { return runner_.pool(); }
 
  private:
+  void begin(int64_t visited, int64_t first_image);
   void run_step();
   void fill_shared(const RandomStream& stream, Tensor& rows) const;
 
   Model model_;
   int64_t copies_;
-  Sampler::StepFunction step_;
-  Tensor timesteps_;  // (steps) i32
-  Tensor x_, x0_, noise_, t_;
+  std::vector<Sampler::Visit> visits_;
+  std::unique_ptr<Sampler::Stepper> stepper_;
+  Tensor timesteps_;  // (steps) i32, or f64 where one is between timesteps
+  Tensor x_, x0_, noise_, t_, index_;
   RandomStream initial_, stream_;
   StepRunner runner_;
 };

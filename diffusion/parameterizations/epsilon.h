@@ -10,13 +10,10 @@ class EpsilonParameterization : public Parameterization {
  public:
   explicit EpsilonParameterization(const Config&) {}
 
-  Coefficients at(const DiffusionTables& tables, int t) const override {
-    const double signal = tables.signal[t], noise = tables.noise[t];
-    DDPM_CHECK(
-        signal > 0,
-        "parameterization: no x_0 follows from the noise at step {}, where nothing of x_0 is "
-        "left; use x0 or velocity with this schedule",
-        t);
+  Coefficients at_level(double signal, double noise) const override {
+    DDPM_CHECK(signal > 0,
+               "parameterization: no x_0 follows from the noise at the last step of this "
+               "schedule, where nothing of x_0 is left; use x0 or velocity with it");
     return {.target_x0 = 0,
             .target_epsilon = 1,
             .x0_from_xt = 1 / signal,

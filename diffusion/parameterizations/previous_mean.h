@@ -15,6 +15,10 @@ class PreviousMeanParameterization : public Parameterization {
       : clip_mean_(config.boolean("clip_mean", false,
                                   "clipping x_0 also moves the mean of the reverse step")) {}
 
+  Coefficients at_level(double, double) const override {
+    DDPM_ASSERT(false, "previous_mean has a meaning at timesteps only");
+    return {};
+  }
   Coefficients at(const DiffusionTables& tables, int t) const override {
     const double x0 = tables.posterior_x0[t], xt = tables.posterior_xt[t];
     return {.target_x0 = x0 + xt * tables.signal[t],
@@ -22,6 +26,7 @@ class PreviousMeanParameterization : public Parameterization {
             .x0_from_xt = -xt / x0,
             .x0_from_output = 1 / x0};
   }
+  bool is_of_steps() const override { return true; }
   bool clip_moves_mean() const override { return clip_mean_; }
 
  private:

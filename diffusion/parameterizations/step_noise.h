@@ -22,6 +22,7 @@ class StepNoiseParameterization : public EpsilonParameterization {
     c.x0_from_output /= share;
     return c;
   }
+  bool is_of_steps() const override { return true; }
 };
 
 }  // namespace ddpm

@@ -11,8 +11,7 @@ class VelocityParameterization : public Parameterization {
  public:
   explicit VelocityParameterization(const Config&) {}
 
-  Coefficients at(const DiffusionTables& tables, int t) const override {
-    const double signal = tables.signal[t], noise = tables.noise[t];
+  Coefficients at_level(double signal, double noise) const override {
     return {.target_x0 = -noise,
             .target_epsilon = signal,
             .x0_from_xt = signal,

@@ -10,7 +10,7 @@ class X0Parameterization : public Parameterization {
  public:
   explicit X0Parameterization(const Config&) {}
 
-  Coefficients at(const DiffusionTables&, int) const override {
+  Coefficients at_level(double, double) const override {
     return {.target_x0 = 1, .target_epsilon = 0, .x0_from_xt = 0, .x0_from_output = 1};
   }
 };

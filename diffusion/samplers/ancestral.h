@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 
 #include "diffusion/sampler.h"
 #include "framework/ops/timestep.h"
@@ -17,27 +18,42 @@ class AncestralSampler : public Sampler {
         variance_(config.choice("variance", "model", {"model", "fixed_small", "fixed_large"},
                                 "variance of a step: the model's own, or another")) {}
 
-  std::vector<int32_t> timesteps(const GaussianDiffusion& process) const override {
-    std::vector<int32_t> visited;
-    for (int t = process.timesteps() - 1; t >= 0; --t) visited.push_back(t);
-    return visited;
+  std::vector<Visit> visits(const GaussianDiffusion& process) const override {
+    std::vector<Visit> all;
+    for (int t = process.timesteps() - 1; t >= 0; --t) all.push_back({static_cast<double>(t)});
+    return all;
   }
 
-  StepFunction step(const GaussianDiffusion& process) const override {
+  bool is_deterministic(const GaussianDiffusion&) const override { return false; }
+
+  std::unique_ptr<Stepper> stepper(const GaussianDiffusion& process, const Shape&) const override {
     Tensor log_variance;  // empty: the model's
     if (variance_ == "fixed_small")
       log_variance = process.upload(process.tables().posterior_log_variance);
     if (variance_ == "fixed_large")
       log_variance = process.upload(process.tables().fixed_large_log_variance);
-    return [&process, clip = clip_denoised_, log_variance](const Tensor& output, const Tensor& x_t,
-                                                           const Tensor& t, const Tensor& noise) {
-      GaussianDiffusion::Reverse p = process.p_mean_variance(output, x_t, t, clip);
-      if (log_variance) p.log_variance = timestep_fill(log_variance, t, x_t.shape());
-      return Step{ancestral_step(p.mean, p.log_variance, noise, t), p.x0};
-    };
+    return std::make_unique<AncestralStepper>(process, clip_denoised_, log_variance);
   }
 
  private:
+  class AncestralStepper : public Stepper {
+   public:
+    AncestralStepper(const GaussianDiffusion& process, bool clip, Tensor log_variance)
+        : process_(process), clip_(clip), log_variance_(std::move(log_variance)) {}
+
+    void begin(int64_t) override {}
+    Step step(const Input& in) override {
+      GaussianDiffusion::Reverse p = process_.p_mean_variance(in.output, in.x_t, in.t, clip_);
+      if (log_variance_) p.log_variance = timestep_fill(log_variance_, in.t, in.x_t.shape());
+      return {ancestral_step(p.mean, p.log_variance, in.noise, in.t), p.x0};
+    }
+
+   private:
+    const GaussianDiffusion& process_;
+    bool clip_;
+    Tensor log_variance_;
+  };
+
   bool clip_denoised_;
   std::string variance_;
 };

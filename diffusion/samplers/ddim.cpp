@@ -3,68 +3,120 @@
 #include <algorithm>
 #include <cmath>
 
-#include "framework/ops/elementwise.h"
-#include "framework/ops/timestep.h"
+#include "diffusion/x0_errors.h"
 
 namespace ddpm {
 
-DdimCoefficients ddim_coefficients(double alpha_bar_t, double alpha_bar_s, double eta) {
-  const double rest_t = 1 - alpha_bar_t, rest_s = 1 - alpha_bar_s;
-  const double sigma = eta * std::sqrt(rest_s / rest_t * (1 - alpha_bar_t / alpha_bar_s));
+namespace {
+
+// 1 - alpha_bar_t / alpha_bar_s
+double added_noise(const NoiseLevel& from, const NoiseLevel& to) {
+  const double kept = from.signal / to.signal;
+  return 1 - kept * kept;
+}
+
+}  // namespace
+
+DdimCoefficients ddim_coefficients(const NoiseLevel& from, const NoiseLevel& to, double eta) {
+  const double rest_t = from.noise * from.noise, rest_s = to.noise * to.noise;
+  const double sigma = eta == 0 ? 0 : eta * std::sqrt(rest_s / rest_t * added_noise(from, to));
   const double xt = std::sqrt(std::max(0.0, rest_s - sigma * sigma) / rest_t);
-  return {std::sqrt(alpha_bar_s) - xt * std::sqrt(alpha_bar_t), xt, sigma};
+  return {to.signal - xt * from.signal, xt, sigma};
 }
 
 DdimSampler::DdimSampler(const Config& config)
-    : steps_(config.integer("steps", 50, 2, 1000000, "number of reverse steps")),
+    : Solver("ddim"),
+      steps_(config.integer("steps", 50, 1, 1000000, "number of reverse steps")),
       eta_(config.number("eta", 0, 0, 1, "0: no noise; 1: the noise of ancestral sampling")),
-      stride_(config.choice("stride", "uniform", {"uniform", "quadratic"},
+      stride_(config.choice("stride", "uniform", {"uniform", "quadratic", "trailing"},
                             "spacing of the visited timesteps; the DDIM paper uses quadratic for "
-                            "CIFAR-10 and uniform elsewhere")),
+                            "CIFAR-10 and uniform elsewhere; trailing begins at the last one")),
       sigma_hat_(config.boolean("sigma_hat", false,
                                 "eta = 1 with the larger noise sqrt(1 - alpha_bar_t / alpha_bar_s) "
                                 "of DDPM's fixed_large")),
-      clip_denoised_(config.boolean("clip_denoised", true, "clip x_0 to [-1, 1] in every step")) {}
+      errors_(config.string("errors", "",
+                            "likelihood.json of this run, from 'ddpm eval RUN --metrics nll': adds "
+                            "to each step the noise that its errors of x_0 ask for")),
+      last_noise_(config.number("last_noise", 1, 0, 255,
+                                "with errors: at most so many of 255 grey levels of noise, in the "
+                                "mean, before the last step; 0: no limit")) {
+  read_limits(config);
+  if (!errors_.empty() && sigma_hat_)
+    config.error("errors", "cannot be used with sigma_hat, which is another noise");
+  if (steps_ < 2 && stride_ != "trailing")
+    config.error("steps",
+                 "must be 2 or more, found 1: only the stride 'trailing' has a single "
+                 "step, from the last timestep");
+}
 
-std::vector<int32_t> DdimSampler::timesteps(const GaussianDiffusion& process) const {
-  const int64_t total = process.timesteps();
-  DDPM_CHECK(steps_ <= total, "sampler ddim: {} steps of a process that has {}", steps_, total);
-  std::vector<int32_t> visited;
+std::vector<NoiseLevel> DdimSampler::grid(const NoiseLevels& levels) const {
+  const int64_t total = levels.timesteps();
+  check_steps("ddim", steps_, levels);
+  std::vector<int64_t> visited;  // rising
   for (int64_t i = 0; i < steps_; ++i) {
-    const double root = std::sqrt(0.8 * static_cast<double>(total)) * static_cast<double>(i) /
-                        static_cast<double>(steps_ - 1);
-    visited.push_back(
-        static_cast<int32_t>(stride_ == "uniform" ? i * total / steps_ : std::floor(root * root)));
+    if (stride_ == "uniform") {
+      visited.push_back(i * total / steps_);
+    } else if (stride_ == "trailing") {
+      visited.push_back(std::llround(static_cast<double>((i + 1) * total) / steps_) - 1);
+    } else {
+      const double root = std::sqrt(0.8 * static_cast<double>(total)) * static_cast<double>(i) /
+                          static_cast<double>(steps_ - 1);
+      visited.push_back(static_cast<int64_t>(std::floor(root * root)));
+    }
   }
   // The quadratic stride lingers at the end; a step from t to t changes nothing.
   visited.erase(std::unique(visited.begin(), visited.end()), visited.end());
-  std::reverse(visited.begin(), visited.end());
-  return visited;
+  std::vector<NoiseLevel> grid = {kClean};
+  for (const int64_t t : visited) grid.push_back(levels.at_time(static_cast<double>(t)));
+  std::reverse(grid.begin(), grid.end());
+  return grid;
 }
 
-Sampler::StepFunction DdimSampler::step(const GaussianDiffusion& process) const {
-  const std::vector<double>& alpha_bar = process.tables().alpha_bar;
-  const std::vector<int32_t> visited = timesteps(process);
-  std::vector<double> x0(alpha_bar.size()), xt(alpha_bar.size()), sigma(alpha_bar.size());
-  for (size_t i = 0; i < visited.size(); ++i) {
-    const int32_t t = visited[i];
-    const bool last = i + 1 == visited.size();
-    const double alpha_bar_s = last ? 1 : alpha_bar[visited[i + 1]];
-    const DdimCoefficients c = ddim_coefficients(alpha_bar[t], alpha_bar_s, sigma_hat_ ? 1 : eta_);
-    x0[t] = c.x0;
-    xt[t] = c.xt;
-    sigma[t] = !sigma_hat_ ? c.sigma : last ? 0 : std::sqrt(1 - alpha_bar[t] / alpha_bar_s);
-  }
-  const bool noisy = sigma_hat_ || eta_ > 0;
-  return [&process, clip = clip_denoised_, noisy, from_x0 = process.upload(x0),
-          from_xt = process.upload(xt), deviation = process.upload(sigma)](
-             const Tensor& output, const Tensor& x_t, const Tensor& t, const Tensor& noise) {
-    Tensor estimate = process.x0(process.split(output, x_t).prediction, x_t, t);
-    if (clip) estimate = clamp(estimate, -1, 1);
-    Tensor x = timestep_mix(from_x0, estimate, from_xt, x_t, t);
-    if (noisy) x = add(x, timestep_scale(deviation, noise, t));
-    return Step{x, estimate};
-  };
+double DdimSampler::sigma_of_errors(const NoiseLevels& levels, const std::vector<NoiseLevel>& grid,
+                                    size_t i, const DdimCoefficients& c) const {
+  if (static_cast<int64_t>(x0_errors_.size()) != levels.timesteps())
+    x0_errors_ = read_x0_errors(errors_, levels.timesteps(), options_.clip_denoised);
+  const auto t = static_cast<size_t>(grid[i].t);
+  DDPM_CHECK(std::isfinite(x0_errors_[t]),
+             "{}: no image was evaluated at t = {}; 'ddpm eval RUN --metrics nll --timesteps 0' "
+             "evaluates all",
+             errors_, t);
+  // No value of [-1, 1] varies by more than 1.
+  const double sigma = std::sqrt(c.sigma * c.sigma + c.x0 * c.x0 * std::min(x0_errors_[t], 1.0));
+  const bool is_seen = grid[i + 2].noise == 0;  // the step that follows removes no noise worth it
+  if (last_noise_ == 0 || !is_seen) return sigma;
+  const double mean_size = std::sqrt(2 / std::acos(-1));  // of a normal
+  return std::min(sigma, last_noise_ * 2 / 255 / mean_size);
+}
+
+std::vector<Solver::Move> DdimSampler::step(const NoiseLevels& levels,
+                                            const std::vector<NoiseLevel>& grid, size_t i,
+                                            size_t) const {
+  const NoiseLevel &from = grid[i], &to = grid[i + 1];
+  DdimCoefficients c = ddim_coefficients(from, to, sigma_hat_ ? 1 : eta_);
+  if (sigma_hat_ && to.noise > 0) c.sigma = std::sqrt(added_noise(from, to));
+  if (!errors_.empty() && to.noise > 0) c.sigma = sigma_of_errors(levels, grid, i, c);
+  return {{.at = from, .next = {.x = c.xt, .estimate = {c.x0}, .noise = c.sigma}}};
+}
+
+DdimInversion::DdimInversion(const DdimSampler& sampler)
+    : Solver("ddim inversion"), sampler_(sampler) {
+  options_ = sampler.options();
+}
+
+std::vector<NoiseLevel> DdimInversion::grid(const NoiseLevels& levels) const {
+  std::vector<NoiseLevel> grid = sampler_.grid(levels);
+  grid.pop_back();  // the clean image
+  std::reverse(grid.begin(), grid.end());
+  DDPM_CHECK(grid.size() >= 2, "ddim inversion: a sampler with a single step has no way back");
+  return grid;
+}
+
+std::vector<Solver::Move> DdimInversion::step(const NoiseLevels&,
+                                              const std::vector<NoiseLevel>& grid, size_t i,
+                                              size_t) const {
+  const DdimCoefficients c = ddim_coefficients(grid[i], grid[i + 1], 0);
+  return {{.at = grid[i], .next = {.x = c.xt, .estimate = {c.x0}}}};
 }
 
 }  // namespace ddpm

@@ -1,11 +1,13 @@
 // ddpm sweep: one checkpoint under every combination of sampler settings.
 #include "experiments/runner/sweep.h"
 
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <array>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "experiments/cli/command.h"
@@ -19,6 +21,12 @@ struct SweepOptions {
   SweepRequest request;
   std::string weights, samplers, steps, variances, clippings, progress = "auto";
 };
+
+std::string source_of(const SweepOutcome& outcome) {
+  return fmt::format("Run {}: data {}, step {}, seed {}.",
+                     std::filesystem::path(outcome.run).filename().string(), outcome.dataset,
+                     outcome.step, outcome.seed);
+}
 
 // A row of pictures for each cell, black where it failed: columns share their x_T.
 void draw_cells(const SweepOutcome& outcome) {
@@ -40,9 +48,7 @@ void draw_cells(const SweepOutcome& outcome) {
   FigureFiles files(outcome.folder, "sweep");
   files.pictures({.title = "One checkpoint, drawn in many ways",
                   .caption = "Every column starts from one x_T.",
-                  .source = fmt::format("Run {}: data {}, step {}, seed {}.",
-                                        std::filesystem::path(outcome.run).filename().string(),
-                                        outcome.dataset, outcome.step, outcome.seed)},
+                  .source = source_of(outcome)},
                  grid);
 }
 
@@ -62,6 +68,51 @@ int exit_code(const SweepOutcome& outcome) {
   return kExitDiverged;
 }
 
+// What tells a cell from others but its steps, as far as it does.
+std::string way_of(const SweepCell& cell, const std::vector<SweepCell>& all) {
+  const auto parts = [](const SweepCell& c) {
+    return std::array{c.weights, c.sampler, c.variance, c.clipping};
+  };
+  std::vector<std::string> telling;
+  for (size_t i = 0; i < parts(cell).size(); ++i) {
+    const std::string part = parts(cell)[i];
+    const bool is_common = std::all_of(
+        all.begin(), all.end(), [&](const SweepCell& other) { return parts(other)[i] == part; });
+    if (!is_common && part != "none") telling.push_back(part);
+  }
+  return telling.empty() ? cell.sampler : fmt::format("{}", fmt::join(telling, ", "));
+}
+
+// A panel for every Frechet distance; nothing where no cells differ in their evaluations alone.
+void draw_distances(const SweepOutcome& outcome) {
+  std::map<std::string, std::map<std::string, Series>> curves;  // by metric and way
+  bool is_curve = false;
+  for (const SweepCell& cell : outcome.cells)
+    for (const auto& [metric, value] : cell.metrics) {
+      if (!metric.starts_with("fd_")) continue;
+      const std::string way = way_of(cell, outcome.cells);
+      Series& series = curves[metric][way];
+      series.label = way;
+      series.points.emplace_back(static_cast<double>(cell.evaluations), value);
+      is_curve |= series.points.size() > 1;
+    }
+  if (!is_curve) return;
+  std::vector<Panel> panels;
+  for (const auto& [metric, ways] : curves) {
+    panels.push_back({.title = metric,
+                      .x = "evaluations of the network",
+                      .y = "distance",
+                      .log_x = true,
+                      .log_y = true});
+    for (const auto& [way, series] : ways) panels.back().series.push_back(series);
+  }
+  FigureFiles files(outcome.folder, "distances");
+  files.chart({.title = "Distance over evaluations of the network",
+               .caption = fmt::format("{} samples each, from the same x_T.", outcome.samples),
+               .source = source_of(outcome)},
+              panels);
+}
+
 int run_sweep(const SweepOptions& options, const OutputOptions& output) {
   Session session(output, options.progress);
   SweepRequest request = options.request;
@@ -74,6 +125,7 @@ int run_sweep(const SweepOptions& options, const OutputOptions& output) {
   request.clippings = split_names(options.clippings);
   const SweepOutcome outcome = sweep(request);
   draw_cells(outcome);
+  draw_distances(outcome);
   if (output.json) {
     print_json(to_json(outcome));
   } else {
@@ -92,18 +144,21 @@ const Command kSweepCommand = {
      "same command goes on where it stopped. Cells that diverge are results; only if all do is the "
      "exit code 3, and 1 if any fails.",
      {"ddpm sweep runs/digits",
-      "ddpm sweep runs/digits --sampler ddim --steps 10,20,50,100 --weights raw,ema",
+      "ddpm sweep runs/digits --sampler ddim,dpm_solver++,unipc --steps 5,10,20,50 --clip clipped",
       "ddpm sweep runs/digits --variance fixed_small,fixed_large evaluation.samples=1000"},
-     "RUN/sweep/: sweep.csv, sweep.json, sweep.svg (pictures of every cell), cells/"},
+     "RUN/sweep/: sweep.csv, sweep.json, sweep.svg (pictures of every cell), distances.svg (over "
+     "evaluations of the network), cells/"},
     [](CommandLine& line) -> std::function<int()> {
       auto options = std::make_shared<SweepOptions>();
       line.positional("RUN", options->request.run, true, "a run folder");
       line.text("--weights", options->weights, "NAMES",
                 "of raw, ema, ema_1, ..; default: the run's");
-      line.text("--sampler", options->samplers, "NAMES", "of ancestral, ddim; default: both");
+      line.text("--sampler", options->samplers, "NAMES",
+                "of 'ddpm list samplers'; default: ancestral, ddim");
       line.text("--steps", options->steps, "LIST", "such as 10,20,50; default: 50 and all");
       line.text("--variance", options->variances, "NAMES",
-                "of fixed_small, fixed_large and, if learned, model; default: all");
+                "of fixed_small, fixed_large, model if learned, and optimal, which needs 'ddpm "
+                "eval'; default: all but optimal");
       line.text("--clip", options->clippings, "NAMES", "of clipped, unclipped; default: both");
       line.text("-o,--out", options->request.out, "DIR", "default: RUN/sweep");
       line.text("--checkpoint", options->request.checkpoint, "FILE", "instead of the newest");

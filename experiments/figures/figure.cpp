@@ -10,16 +10,17 @@
 
 namespace ddpm {
 
-std::string source_of(const LoadedRun& run, bool with_weights) {
+std::string source_of(const LoadedRun& run, bool with_weights, const std::string& sampler) {
   const std::string& weights = run.config->sampling.weights;
   std::string named = with_weights ? ", weights " + weights : "";
   if (const int index = average_index(weights); with_weights && index >= 0)
     named += fmt::format(" (decay {})", run.info.average_decay.at(static_cast<size_t>(index)));
   std::filesystem::path folder = std::filesystem::path(run.folder.path()).lexically_normal();
   if (!folder.has_filename()) folder = folder.parent_path();
-  return fmt::format("Run {}: data {}, step {}{}, sampler {} ({} steps), seed {}.",
-                     folder.filename().string(), run.dataset.name, run.info.step, named,
-                     run.sampler_name, run.config->sampler->timesteps(run.model->process).size(),
+  const std::string own = fmt::format("{} ({} steps)", run.sampler_name,
+                                      run.config->sampler->visits(run.model->process).size());
+  return fmt::format("Run {}: data {}, step {}{}, sampler {}, seed {}.", folder.filename().string(),
+                     run.dataset.name, run.info.step, named, sampler.empty() ? own : sampler,
                      run.config->seed);
 }
 
@@ -131,6 +132,17 @@ std::vector<std::string> draw_figure(const FigureRequest& request) {
   const std::unique_ptr<Figure> figure = figures().make(config, "figure", {});
   config.finish();
 
+  if (!figure->needs_run()) {
+    for (const std::string& given : {request.run, request.checkpoint}) of_run.push_back(given);
+    std::erase(of_run, "");
+    DDPM_CHECK(of_run.empty(),
+               "figure {}: it is drawn from no run and takes no setting of one, found '{}'",
+               request.name, of_run[0]);
+    FigureFiles files(request.out.empty() ? "figures" : request.out, request.name);
+    figure->draw_alone(files);
+    return files.written();
+  }
+  DDPM_CHECK(!request.run.empty(), "RUN is missing: figure {} is of a trained run", request.name);
   LoadedRun run(request.run, request.checkpoint, of_run);
   FigureFiles files(request.out.empty() ? run.folder.file("figures") : request.out, request.name);
   files.set_source(source_of(run));

@@ -43,8 +43,10 @@ class FigureFiles {
   std::vector<std::string> written_;
 };
 
-// "Run a: data digits, step 3000, weights ema (decay 0.995), sampler ancestral, seed 0."
-std::string source_of(const LoadedRun& run, bool with_weights = true);
+// "Run a: data digits, step 3000, weights ema (decay 0.995), sampler ddim (50 steps), seed 0." With
+// `sampler` in the place of the run's own, if it is not empty.
+std::string source_of(const LoadedRun& run, bool with_weights = true,
+                      const std::string& sampler = {});
 
 struct FigureContext {
   LoadedRun& run;
@@ -61,10 +63,13 @@ void place_column(PictureGrid& grid, int64_t column, const std::vector<float>& i
 // The first held-out images, or training images where none are held out: (count, H, W, C).
 Tensor example_images(const LoadedRun& run, int64_t count);
 
+// Of a run, drawn by draw(); or of mathematics alone: then it needs no run and has draw_alone().
 class Figure {
  public:
   virtual ~Figure() = default;
-  virtual void draw(const FigureContext& context) const = 0;
+  virtual bool needs_run() const { return true; }
+  virtual void draw(const FigureContext&) const {}
+  virtual void draw_alone(FigureFiles&) const {}
 };
 
 const Registry<Figure>& figures();
@@ -72,8 +77,8 @@ const Registry<Figure>& figures();
 std::vector<std::string> figure_settings(const std::string& name);
 
 struct FigureRequest {
-  std::string name, run;
-  std::string checkpoint = {}, out = {};    // out: a folder; empty: RUN/figures
+  std::string name, run;                    // a figure that needs no run takes none
+  std::string checkpoint = {}, out = {};    // out: a folder; empty: RUN/figures, or figures
   std::vector<std::string> overrides = {};  // figure.*, and those of LoadedRun
   ProgressSink* progress = nullptr;
 };

@@ -6,9 +6,10 @@
 // lambda, or one for all (figure.shared_reverse_noise): then lambda alone moves the images. Both
 // endpoints have their own, as q says, and a mixture has too little of it, (1 - lambda)^2 +
 // lambda^2 of the variance; or both have the same (figure.endpoint_noise=shared).
+#include "diffusion/noise_levels.h"
 #include "experiments/figures/figure.h"
 #include "experiments/figures/steps.h"
-#include "framework/ops/timestep.h"
+#include "framework/ops/elementwise.h"
 #include "framework/random/random.h"
 
 namespace ddpm {
@@ -32,7 +33,7 @@ class InterpolationFigure final : public Figure {
     const int64_t total = model.process.timesteps();
     const std::vector<int64_t> depths =
         checked_depths(depths_, total, {0, total / 8, total / 4, total / 2, total * 3 / 4, total});
-    const std::vector<int32_t> visited = run.config->sampler->timesteps(model.process);
+    const std::vector<Sampler::Visit> visited = run.config->sampler->visits(model.process);
     const int64_t rows = static_cast<int64_t>(depths.size()), size = model.image_shape.numel();
     PictureGrid grid = picture_grid(run, pairs_ * rows, lambdas_ + 2);
     const Tensor images = example_images(run, 2 * pairs_);  // the pairs' first, then their second
@@ -48,9 +49,10 @@ class InterpolationFigure final : public Figure {
                        run.config->seed, shared_reverse_ ? lambdas_ : 1);
     for (size_t d = 0; d < depths.size(); ++d) {
       const int64_t start = visited_at(visited, depths[d]);
-      const int32_t t = depths[d] == 0 ? -1 : visited[static_cast<size_t>(start)];
-      std::vector<float> mixed = mix(t < 0 ? sources : encode(run, images, t));
-      if (t >= 0)
+      const Sampler::Visit visit =
+          depths[d] == 0 ? Sampler::Visit{-1} : visited[static_cast<size_t>(start)];
+      std::vector<float> mixed = mix(visit.t < 0 ? sources : encode(run, images, visit.t));
+      if (visit.t >= 0)
         mixed =
             decode_from(chain, Tensor::from_host(mixed, batch, images.device()), start, 0, ticker);
       for (int64_t pair = 0; pair < pairs_; ++pair) {
@@ -60,7 +62,7 @@ class InterpolationFigure final : public Figure {
           place(grid, row, l + 1, &mixed[static_cast<size_t>((l * pairs_ + pair) * size)]);
         place(grid, row, lambdas_ + 1, &sources[static_cast<size_t>((pairs_ + pair) * size)]);
       }
-      grid.row_labels.push_back(fmt::format("t = {}", t + 1));
+      grid.row_labels.push_back("t = " + depth_of(visit));
     }
     finish(context, grid, rows);
   }
@@ -71,7 +73,7 @@ class InterpolationFigure final : public Figure {
   }
 
   // x_t ~ q(x_t | x_0) of the images, on the host.
-  std::vector<float> encode(const LoadedRun& run, const Tensor& images, int32_t t) const {
+  std::vector<float> encode(const LoadedRun& run, const Tensor& images, double t) const {
     Tensor noise = Tensor::like(images);
     const RandomStream stream{run.config->seed, random_site("figure/interpolation"),
                               random_counter(0, 0, images.device())};
@@ -82,8 +84,8 @@ class InterpolationFigure final : public Figure {
     } else {
       fill_normal(stream, noise);
     }
-    const Tensor timesteps = same_timestep(t, 2 * pairs_, images.device());
-    return run.model->process.q_sample(images, timesteps, noise).to_host<float>();
+    const NoiseLevel at = NoiseLevels(run.model->process.tables()).at_time(t);
+    return add(scale(images, at.signal), scale(noise, at.noise)).to_host<float>();
   }
 
   // (2, pairs, ...) -> (lambdas, pairs, ...)

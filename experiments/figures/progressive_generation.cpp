@@ -16,7 +16,7 @@ class ProgressiveGenerationFigure final : public Figure {
   void draw(const FigureContext& context) const override {
     const LoadedRun& run = context.run;
     const DiffusionModel& model = *run.model;
-    const std::vector<int32_t> visited = run.config->sampler->timesteps(model.process);
+    const std::vector<Sampler::Visit> visited = run.config->sampler->visits(model.process);
     const int64_t steps = static_cast<int64_t>(visited.size());
     const std::vector<int64_t> shown = evenly_spaced(1, steps, columns_);
     PictureGrid grid = picture_grid(run, images_, static_cast<int64_t>(shown.size()));
@@ -29,7 +29,7 @@ class ProgressiveGenerationFigure final : public Figure {
       const auto found = std::find(shown.begin(), shown.end(), done);
       if (found == shown.end()) return;
       place_column(grid, found - shown.begin(), c.x0().to_host<float>());
-      grid.column_labels.push_back(fmt::format("{}", visited[static_cast<size_t>(done - 1)] + 1));
+      grid.column_labels.push_back(depth_of(visited[static_cast<size_t>(done - 1)]));
     });
     grid.x_axis = "t of the x_t that the estimate is made from";
     context.files.pictures({.title = "Progressive generation",

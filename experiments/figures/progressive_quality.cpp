@@ -185,7 +185,7 @@ class ProgressiveQualityFigure final : public Figure {
     DDPM_CHECK(!named.empty(), "figure progressive_quality: {}",
                missing_extractor_message(run.dataset.name, run.dataset.image_shape));
     const auto spaces = add_references(run, std::move(named), context.progress);
-    const auto visited = run.config->sampler->timesteps(run.model->process);
+    const std::vector<Sampler::Visit> visited = run.config->sampler->visits(run.model->process);
     const std::vector<int64_t> shown = evenly_spaced(1, std::ssize(visited), points_);
     EstimatePass pass(run, spaces, shown, images_);
     std::vector<Curve> curves;
@@ -204,8 +204,8 @@ class ProgressiveQualityFigure final : public Figure {
       for (size_t i = 0; i < shown.size(); ++i) {
         series.points.emplace_back(shown[i], curve.values[i]);
         rows.push_back({std::to_string(shown[i]),
-                        std::to_string(visited[static_cast<size_t>(shown[i] - 1)] + 1),
-                        curve.metric, csv_number(curve.values[i])});
+                        depth_of(visited[static_cast<size_t>(shown[i] - 1)]), curve.metric,
+                        csv_number(curve.values[i])});
       }
       last +=
           fmt::format("{} {} {:.4g}", last.empty() ? "" : ",", curve.metric, curve.values.back());

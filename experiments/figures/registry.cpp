@@ -5,10 +5,11 @@ namespace ddpm {
 
 using MakeFigure = std::unique_ptr<Figure>(const Config& config);
 MakeFigure make_ema_comparison_figure, make_forward_process_figure, make_gradient_variance_figure,
-    make_interpolation_figure, make_loss_by_timestep_figure, make_nearest_neighbours_figure,
-    make_progressive_coding_figure, make_progressive_generation_figure,
-    make_progressive_quality_figure, make_rate_distortion_figure, make_samples_figure,
-    make_schedule_figure, make_shared_latents_figure;
+    make_interpolation_figure, make_latent_interpolation_figure, make_loss_by_timestep_figure,
+    make_nearest_neighbours_figure, make_progressive_coding_figure,
+    make_progressive_generation_figure, make_progressive_quality_figure,
+    make_rate_distortion_figure, make_reconstruction_figure, make_samples_figure,
+    make_schedule_figure, make_shared_latents_figure, make_solver_orders_figure;
 
 const Registry<Figure>& figures() {
   static const Registry<Figure> registry(
@@ -26,6 +27,10 @@ const Registry<Figure>& figures() {
           {"shared_latents", "several samples of one x_t", make_shared_latents_figure},
           {"interpolation", "between pairs of images, mixed at several depths",
            make_interpolation_figure},
+          {"latent_interpolation", "between x_T, drawn or of held-out images (DDIM)",
+           make_latent_interpolation_figure},
+          {"reconstruction", "held-out images to x_T and back, over steps (DDIM)",
+           make_reconstruction_figure},
           {"nearest_neighbours", "samples and the training images closest to them",
            make_nearest_neighbours_figure},
           {"forward_process", "images under more and more noise", make_forward_process_figure},
@@ -33,6 +38,9 @@ const Registry<Figure>& figures() {
           {"loss_by_timestep", "squared error and bound at each t", make_loss_by_timestep_figure},
           {"gradient_variance", "of the losses with one noise and with two, at each t",
            make_gradient_variance_figure},
+          {"solver_orders",
+           "error of samplers over evaluations, against the exact flow; needs no run",
+           make_solver_orders_figure},
           {"ema_comparison", "the same noise through raw and averaged weights",
            make_ema_comparison_figure},
       });

@@ -25,7 +25,7 @@ class SharedLatentsFigure final : public Figure {
         checked_depths(depths_, total,
                        {total, std::max<int64_t>(1, total * 3 / 4), std::max<int64_t>(1, total / 2),
                         std::max<int64_t>(1, total / 4), std::max<int64_t>(1, total / 8)});
-    const std::vector<int32_t> visited = sampler.timesteps(model.process);
+    const std::vector<Sampler::Visit> visited = sampler.visits(model.process);
     const int64_t steps = static_cast<int64_t>(visited.size()), size = model.image_shape.numel();
     const int64_t rows = static_cast<int64_t>(depths.size());
     PictureGrid grid = picture_grid(run, latents_ * rows, samples_ + 1);
@@ -68,7 +68,7 @@ class SharedLatentsFigure final : public Figure {
     }
     for (int64_t l = 0; l < latents_; ++l) {
       for (const int64_t start : starts)
-        grid.row_labels.push_back(fmt::format("t = {}", visited[static_cast<size_t>(start)] + 1));
+        grid.row_labels.push_back("t = " + depth_of(visited[static_cast<size_t>(start)]));
       grid.wide_after_row.push_back((l + 1) * rows - 1);
     }
     grid.column_labels.assign(static_cast<size_t>(grid.columns), "");

@@ -1,5 +1,7 @@
 #include "experiments/figures/steps.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -18,11 +20,17 @@ std::vector<int64_t> evenly_spaced(int64_t first, int64_t last, int64_t count) {
   return numbers;
 }
 
-int64_t visited_at(const std::vector<int32_t>& timesteps, int64_t depth) {
-  const auto found =
-      std::find_if(timesteps.begin(), timesteps.end(), [&](int32_t t) { return t <= depth - 1; });
-  return std::min(found, timesteps.end() - 1) - timesteps.begin();
+int64_t visited_at(const std::vector<Sampler::Visit>& visits, int64_t depth) {
+  int64_t last = 0;
+  for (size_t i = 0; i < visits.size(); ++i) {
+    if (!visits[i].begins_step) continue;
+    last = static_cast<int64_t>(i);
+    if (visits[i].t <= static_cast<double>(depth - 1)) break;
+  }
+  return last;
 }
+
+std::string depth_of(const Sampler::Visit& visit) { return fmt::format("{:.6g}", visit.t + 1); }
 
 Ticker::Ticker(ProgressSink* progress, const std::string& name, int64_t total)
     : progress_(progress) {

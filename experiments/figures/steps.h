@@ -14,9 +14,11 @@ namespace ddpm {
 // would repeat.
 std::vector<int64_t> evenly_spaced(int64_t first, int64_t last, int64_t count);
 
-// The number of the first visited timestep at which at most `depth` of the T diffusion steps have
-// been taken.
-int64_t visited_at(const std::vector<int32_t>& timesteps, int64_t depth);
+// The number of the first visit at which at most `depth` of the T diffusion steps have been taken
+// and a chain can begin.
+int64_t visited_at(const std::vector<Sampler::Visit>& visits, int64_t depth);
+// "999", "12.5": how many diffusion steps have been taken at a visit.
+std::string depth_of(const Sampler::Visit& visit);
 
 // Counts steps of a named piece of work; ends its progress line, and the work after a signal.
 class Ticker {

@@ -165,6 +165,7 @@ Json to_json(const SplitLikelihood& likelihood) {
       {"bounds", bounds_json(report, true)},
       {"prior", finite_or_null(report.prior.mean())},
       {"rmse", rmse_json(report, true)},
+      {"rmse_scale", report.rmse_scale},
       {"unclipped", {{"bounds", bounds_json(report, false)}, {"rmse", rmse_json(report, false)}}}};
 }
 

@@ -59,6 +59,8 @@ LoadedRun::LoadedRun(const std::string& path, const std::string& checkpoint_file
   announce(device);
   dataset = config->data->load();
   model = std::make_unique<DiffusionModel>(*config, dataset, device.device);
+  static_cast<void>(
+      config->sampler->visits(model->process));  // throws if it cannot serve the model
   checkpoint = checkpoint_file.empty() ? find_latest(folder.checkpoints()) : checkpoint_file;
   DDPM_CHECK(!checkpoint.empty(), "{}: the run has no checkpoint yet", path);
   info = load_weights(checkpoint, config->sampling.weights, model->parameters);

@@ -10,6 +10,7 @@
 #include "experiments/runner/study_file.h"
 #include "experiments/runner/study_summary.h"
 #include "framework/io/file.h"
+#include "framework/train/checkpoint.h"
 
 namespace ddpm {
 namespace {
@@ -24,6 +25,18 @@ struct Cell {
   std::string folder;
   Json resolved;
 };
+
+// Whether what one cell trains is what the other needs: they differ in how they draw and measure,
+// and do neither on the way.
+bool trains_alike(Json a, Json b) {
+  for (Json* config : {&a, &b}) {
+    const Json& training = (*config)["training"];
+    if (training["sample_every"] != 0 || training["evaluate_every"] != 0) return false;
+    config->erase("sampling");
+    config->erase("evaluation");
+  }
+  return a == b;
+}
 
 std::string dump_line(const Json& json) {
   return json.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -96,7 +109,7 @@ class Study {
         cell.overrides.push_back(fmt::format("seed={}", seed));
         if (!file_.common_random_numbers)
           cell.overrides.push_back("stream=" + Json(variant.name).dump());
-        cell.folder = fmt::format("{}/runs/{:05}-{}-s{}", folder_, number, variant.name, seed);
+        cell.folder = folder_of(fmt::format("{}-s{}", variant.name, seed), number);
         const Config config(source(cell));
         const ExperimentConfig experiment(config);
         try {
@@ -107,6 +120,18 @@ class Study {
         cell.resolved = config.resolved();
         cells_.push_back(std::move(cell));
       }
+  }
+
+  // That of an earlier call, whose seeds and so its numbers may have been others, or a new one.
+  std::string folder_of(const std::string& cell, size_t number) const {
+    std::string folder = fmt::format("{}/runs/{:05}-{}", folder_, number, cell);
+    if (fs::exists(folder) || !fs::is_directory(folder_ + "/runs")) return folder;
+    for (const auto& entry : fs::directory_iterator(folder_ + "/runs")) {
+      const std::string name = entry.path().filename();
+      if (name.size() == cell.size() + 6 && name.ends_with("-" + cell))
+        folder = fmt::format("{}/runs/{}", folder_, name);
+    }
+    return folder;
   }
 
   ConfigSource source(const Cell& cell) const {
@@ -144,7 +169,7 @@ class Study {
       train_request.variant = cell.variant;
       train_request.progress = request_.progress;
       // A cell whose configuration changed starts anew; one that was stopped goes on.
-      train_request.resume = resumable(cell);
+      train_request.resume = resumable(cell) || take_training(cell);
       train_request.overwrite = !train_request.resume;
       const TrainOutcome outcome = train(std::move(train_request));
       if (outcome.status != RunStatus::kCompleted || read_result(cell).contains("evaluated"))
@@ -160,6 +185,27 @@ class Study {
   bool resumable(const Cell& cell) const {
     if (!RunFolder::is_run(cell.folder)) return false;
     return RunFolder::open(cell.folder).read_json("config.json") == cell.resolved;
+  }
+
+  // Gives a cell the last checkpoint and the log of the first cell that trained alike, if there is
+  // one. Stopped in between it leaves a run that has no checkpoint yet.
+  bool take_training(const Cell& cell) const {
+    const auto trainer = std::find_if(cells_.begin(), cells_.end(), [&](const Cell& other) {
+      return &other == &cell || trains_alike(other.resolved, cell.resolved);
+    });
+    if (&*trainer == &cell || !resumable(*trainer)) return false;
+    const RunFolder from = RunFolder::open(trainer->folder);
+    const int64_t step = trainer->resolved["training"]["steps"];
+    if (!fs::exists(from.checkpoint(step))) return false;
+    const RunFolder to = RunFolder::create(cell.folder, true);
+    to.write_json("config.json", cell.resolved);
+    write_file_atomically(to.file("metrics.jsonl"), read_text_file(from.file("metrics.jsonl")));
+    std::error_code error;  // on file systems without links
+    fs::create_hard_link(from.checkpoint(step), to.checkpoint(step), error);
+    if (error) fs::copy_file(from.checkpoint(step), to.checkpoint(step));
+    to.write_json("run.json", {{"trained_in", fs::path(from.path()).filename().string()}});
+    publish_latest(to.checkpoints(), fs::path(to.checkpoint(step)).filename(), step);
+    return true;
   }
 
   void record_failure(const Cell& cell, const std::string& reason) {

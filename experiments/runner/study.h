@@ -7,8 +7,10 @@
 //
 // or "grid": {"diffusion.schedule": ["linear", "cosine"], ...} instead of "variants". A cell that
 // has finished (completed or diverged) with the same configuration is kept, one that was stopped
-// resumes, and a cell that fails is recorded and does not stop the others. The summary compares
-// every variant with the baseline (default: the first), see study_summary.h.
+// resumes, and a cell that fails is recorded and does not stop the others. Cells of a seed that
+// differ only in sampling.* and evaluation.* are trained once: the first trains, the others take
+// its weights, and their results say so ("trained_in"). The summary compares every variant with the
+// baseline (default: the first), see study_summary.h.
 //
 // "tables" are tables of a paper, which the report shows with what was measured here beside them:
 //

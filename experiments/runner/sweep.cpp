@@ -43,14 +43,17 @@ std::vector<std::string> chosen(const char* axis, const std::vector<std::string>
   return names;
 }
 
-std::unique_ptr<Sampler> sampler_of(const SweepCell& cell, int64_t timesteps) {
+// `errors`: the file that the variance "optimal" comes from.
+std::unique_ptr<Sampler> sampler_of(const SweepCell& cell, int64_t timesteps,
+                                    const std::string& errors) {
   Json settings;
-  const bool all = cell.steps == timesteps;
-  if (cell.sampler == "ancestral" && all) {
+  if (cell.sampler == "ancestral" && cell.steps == timesteps && cell.variance != "optimal") {
     settings = {{"name", "ancestral"}, {"variance", cell.variance}};
   } else {
-    settings = {{"name", "ddim"}, {"steps", cell.steps}};
-    if (cell.variance == "fixed_small") settings["eta"] = 1;
+    settings = {{"name", cell.sampler == "ancestral" ? "ddim" : cell.sampler},
+                {"steps", cell.steps}};
+    if (cell.variance == "fixed_small" || cell.variance == "optimal") settings["eta"] = 1;
+    if (cell.variance == "optimal") settings["errors"] = errors;
     if (cell.variance == "fixed_large") settings["sigma_hat"] = true;
   }
   settings["clip_denoised"] = cell.clipping == "clipped";
@@ -93,6 +96,7 @@ class Sweep {
       : request_(request), run_(std::in_place, request.run, request.checkpoint, request.overrides) {
     const LoadedRun& run = *run_;
     timesteps_ = run.model->process.timesteps();
+    errors_ = run.folder.file("likelihood.json");
     outcome_.folder = request.out.empty() ? run.folder.file("sweep") : request.out;
     outcome_.run = run.folder.path();
     outcome_.dataset = run.dataset.name;
@@ -149,12 +153,13 @@ class Sweep {
     const std::vector<std::string> all_weights = weight_names(run.info.average_decay.size());
     std::vector<std::string> all_variances = {"fixed_small", "fixed_large"};
     if (run.model->process.variance().learned()) all_variances.emplace_back("model");
-    const std::vector<std::string> samplers = {"ancestral", "ddim"};
     const std::vector<std::string> clippings = {"clipped", "unclipped"};
 
     const auto weights =
         chosen("weights", request_.weights, all_weights, {run.config->sampling.weights});
-    const auto variances = chosen("variance", request_.variances, all_variances, all_variances);
+    std::vector<std::string> known = all_variances;
+    known.emplace_back("optimal");
+    const auto variances = chosen("variance", request_.variances, known, all_variances);
     std::vector<int64_t> steps = request_.steps;
     if (steps.empty()) steps = {std::min(kFewSteps, timesteps_), timesteps_};
     std::sort(steps.begin(), steps.end());
@@ -163,10 +168,11 @@ class Sweep {
       DDPM_CHECK(s >= 2 && s <= timesteps_, "--steps: {} of a process that has {} (2 or more)", s,
                  timesteps_);
     for (const std::string& w : weights)
-      for (const std::string& sampler : chosen("sampler", request_.samplers, samplers, samplers))
+      for (const std::string& sampler :
+           chosen("sampler", request_.samplers, samplers().names(), {"ancestral", "ddim"}))
         for (const int64_t s : steps)
           for (const std::string& variance :
-               sampler == "ddim" ? std::vector<std::string>{"none"} : variances)
+               sampler == "ancestral" ? variances : std::vector<std::string>{"none"})
             for (const std::string& clip : chosen("clip", request_.clippings, clippings, clippings))
               add({w, sampler, s, variance, clip});
     DDPM_CHECK(!outcome_.cells.empty(), "sweep: none of these combinations exists: {}",
@@ -178,6 +184,9 @@ class Sweep {
       outcome_.left_out.push_back(cell.label() +
                                   ": the network knows the variance of single steps only");
     } else {
+      // Throws if the sampler cannot serve the model.
+      cell.evaluations = static_cast<int64_t>(
+          sampler_of(cell, timesteps_, errors_)->visits(run_->model->process).size());
       outcome_.cells.push_back(std::move(cell));
     }
   }
@@ -204,25 +213,27 @@ class Sweep {
   // Of everything that the cell depends on.
   std::string path_of(const SweepCell& cell) const {
     const EvaluationOptions& options = run_->config->evaluation;
-    const Json all = {{"format", kFormat},
-                      {"run", identity_},
-                      {"cell", cell.label()},
-                      {"samples", options.samples},
-                      {"nll_images", outcome_.nll_images},
-                      {"timesteps_per_image", options.timesteps_per_image},
-                      {"spaces", space_ids_}};
+    Json all = {{"format", kFormat},
+                {"run", identity_},
+                {"cell", cell.label()},
+                {"samples", options.samples},
+                {"nll_images", outcome_.nll_images},
+                {"timesteps_per_image", options.timesteps_per_image},
+                {"spaces", space_ids_}};
+    if (cell.variance == "optimal") all["errors"] = sha256_file(errors_);
     return fmt::format("{}/cells/{}.h5", outcome_.folder, sha256_hex(all.dump()).substr(0, 16));
   }
 
   void measure(SweepCell& cell) {
     const LoadedRun& run = *run_;
-    if (cell.sampler == "ancestral" && cell.steps == timesteps_ && outcome_.nll_images > 0) {
+    if (cell.sampler == "ancestral" && cell.steps == timesteps_ && cell.variance != "optimal" &&
+        outcome_.nll_images > 0) {
       const LikelihoodReport report = measure_likelihood(run, "test", request_.progress).report;
       const Estimate total = report.bound(cell.variance, cell.clipping == "clipped").total;
       cell.metrics = {{"nll_test", total.mean()}, {"nll_test_se", total.standard_error()}};
     }
-    MeasuredSamples measured = measure_samples(run, *sampler_of(cell, timesteps_), cell.label(),
-                                               kShown, spaces_, request_.progress);
+    MeasuredSamples measured = measure_samples(run, *sampler_of(cell, timesteps_, errors_),
+                                               cell.label(), kShown, spaces_, request_.progress);
     cell.shown = std::move(measured.shown);
     const auto append = [&](const MetricValues& values) {
       cell.metrics.insert(cell.metrics.end(), values.begin(), values.end());
@@ -263,11 +274,11 @@ class Sweep {
     write_file_atomically(outcome_.folder + "/sweep.json", json.dump(2) + "\n");
     const std::vector<std::string> names =
         metric_names(outcome_.cells, [](const std::string&) { return true; });
-    std::string csv =
-        fmt::format("weights,sampler,steps,variance,clipping,status,{}\n", fmt::join(names, ","));
+    std::string csv = fmt::format("weights,sampler,steps,evaluations,variance,clipping,status,{}\n",
+                                  fmt::join(names, ","));
     for (const SweepCell& cell : outcome_.cells) {
-      csv += fmt::format("{},{},{},{},{},{}", cell.weights, cell.sampler, cell.steps, cell.variance,
-                         cell.clipping, cell.status);
+      csv += fmt::format("{},{},{},{},{},{},{}", cell.weights, cell.sampler, cell.steps,
+                         cell.evaluations, cell.variance, cell.clipping, cell.status);
       for (const std::string& name : names)
         csv += fmt::format(",{}", csv_number(metric_of(cell, name)));
       csv += "\n";
@@ -278,6 +289,7 @@ class Sweep {
   SweepRequest request_;
   std::optional<LoadedRun> run_;
   int64_t timesteps_ = 0;
+  std::string errors_;  // of x_0, in the run's folder
   SweepOutcome outcome_;
   std::string loaded_;  // the weights that run_ shows, once they are in use
   Json identity_;
@@ -300,6 +312,7 @@ Json to_json(const SweepOutcome& outcome) {
     cells.push_back({{"weights", cell.weights},
                      {"sampler", cell.sampler},
                      {"steps", cell.steps},
+                     {"evaluations", cell.evaluations},
                      {"variance", cell.variance},
                      {"clipping", cell.clipping},
                      {"status", cell.status},
@@ -321,19 +334,20 @@ std::string sweep_table(const SweepOutcome& outcome) {
   };
   const std::vector<std::string> names = metric_names(outcome.cells, shown);
   std::vector<std::vector<std::string>> rows = {
-      {"weights", "sampler", "steps", "variance", "x_0", "status"}};
+      {"weights", "sampler", "steps", "NFE", "variance", "x_0", "status"}};
   rows[0].insert(rows[0].end(), names.begin(), names.end());
   for (const SweepCell& cell : outcome.cells) {
-    rows.push_back({cell.weights, cell.sampler, std::to_string(cell.steps), cell.variance,
-                    cell.clipping, cell.status});
+    rows.push_back({cell.weights, cell.sampler, std::to_string(cell.steps),
+                    std::to_string(cell.evaluations), cell.variance, cell.clipping, cell.status});
     for (const std::string& name : names) {
       const double value = metric_of(cell, name);
       rows.back().push_back(std::isfinite(value) ? fmt::format("{:.4g}", value) : "-");
     }
   }
-  constexpr size_t kNames = 6, kSteps = 2;  // columns
-  std::string text =
-      text_table(rows, false, [](size_t column) { return column < kNames && column != kSteps; });
+  constexpr size_t kNames = 7, kSteps = 2, kEvaluations = 3;  // columns
+  std::string text = text_table(rows, false, [](size_t column) {
+    return column < kNames && column != kSteps && column != kEvaluations;
+  });
   text += fmt::format("\n{} samples a cell, the same x_T in all", outcome.samples);
   if (outcome.nll_images > 0)
     text += fmt::format("; nll_test: bound of {} held-out images, all T steps", outcome.nll_images);

@@ -30,11 +30,13 @@ struct SweepRequest {
 };
 
 // Ancestral sampling in fewer steps than T is DDIM's generalisation of it: eta = 1 under
-// fixed_small, sigma_hat under fixed_large. DDIM itself has no noise: its variance is "none".
+// fixed_small, sigma_hat under fixed_large; "optimal" is DDIM's "errors" with eta = 1, from the
+// run's likelihood.json. All others add no noise: their variance is "none".
 struct SweepCell {
   std::string weights, sampler;
-  int64_t steps = 0;
+  int64_t steps = 0;  // as the sampler's setting
   std::string variance, clipping;
+  int64_t evaluations = 0;  // of the network
   // "completed"; "diverged": the samples are no images; "failed": an error, the reason
   std::string status = {}, reason = {};
   MetricValues metrics = {};      // nll_test and nll_test_se only for all T ancestral steps

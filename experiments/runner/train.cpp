@@ -74,6 +74,7 @@ class Run {
     DDPM_CHECK(dataset_.train.count > 0, "data: '{}' has no training images", dataset_.name);
     sampler_ = std::move(config_.sampler);
     model_ = std::make_unique<DiffusionModel>(config_, dataset_, device_.device);
+    static_cast<void>(sampler_->visits(model_->process));  // throws if it cannot serve the model
     if (request_.out.empty()) request_.out = next_run_folder(config_.name);
   }
 
@@ -133,6 +134,8 @@ class Run {
           with_defaults(folder_->read_json("config.json"), folder_->file("config.json")), resolved_,
           request_.out);
       checkpoint_ = find_latest(folder_->checkpoints());
+      if (!checkpoint_.empty() && std::filesystem::exists(folder_->file("run.json")))
+        trained_in_ = folder_->read_json("run.json").value("trained_in", "");
     }
     folder_->write_json("config.json", resolved_);
     outcome_.folder = request_.out;
@@ -274,6 +277,7 @@ class Run {
       outcome_.reason = fmt::format("signal {} after step {}", interrupt_signal(), outcome_.step);
     const double seconds = seconds_since(started_);
     result["status"] = name_of(outcome_.status);
+    if (!trained_in_.empty()) result["trained_in"] = trained_in_;
     if (!outcome_.reason.empty()) result["reason"] = outcome_.reason;
     if (diverged_) result["diverged_at_step"] = outcome_.step;
     if (std::isnan(last_loss_)) last_loss_ = folder_->last_loss();  // resumed at its last step
@@ -293,6 +297,7 @@ class Run {
                                      {"argv", request_.argv},
                                      {"overrides", request_.overrides},
                                      {"resumed_from", checkpoint_},
+                                     {"trained_in", trained_in_},
                                      {"git", git_json()},
                                      {"host", host_json()},
                                      {"device", device_json(device_)},
@@ -312,6 +317,7 @@ class Run {
   std::unique_ptr<Trainer> trainer_;
   std::optional<RunFolder> folder_;
   std::string checkpoint_;  // that the run resumed from
+  std::string trained_in_;  // the run of a study that this one has its weights from
   TrainOutcome outcome_;
   Clock::time_point started_;
   std::vector<ProgressField> fields_;

@@ -64,6 +64,12 @@ void cublas_forward(const Conv2dProblem& p, const Conv2dOperands& operands) {
   });
 }
 
+void cublas_forward_sums(const Conv2dProblem& p, const Tensor& x, const Tensor& weight,
+                         const Tensor& sums) {
+  gemm(CUBLAS_OP_T, CUBLAS_OP_N, p.out_channels, rows_of(p), p.in_channels, weight.data<bf16>(),
+       p.in_channels, x.data<bf16>(), p.in_channels, sums.data<float>());
+}
+
 // dx (rows, C) = dy (rows, K) weight (K, C) + bias
 void cublas_backward_data(const Conv2dProblem& p, const Conv2dOperands& operands) {
   DDPM_NETWORK_FLOATS(p.dtype, T, {

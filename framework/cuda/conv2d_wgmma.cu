@@ -192,11 +192,6 @@ void run_image_pass(Arguments&& arguments, bf16* out) {
     run_tiles<kPass, High>(arguments, out);
 }
 
-template <class T>
-T* data_or_null(const Tensor& t) {
-  return t ? t.data<T>() : nullptr;
-}
-
 #ifdef DDPM_CUDA_ON_HOST
 bool has_code() { return true; }
 #else

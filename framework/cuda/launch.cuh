@@ -13,6 +13,7 @@
 #include <source_location>
 #include <utility>
 
+#include "framework/core/tensor.h"
 #include "framework/cuda/cuda_check.h"
 #include "framework/cuda/stream.h"
 
@@ -29,6 +30,12 @@ inline int64_t blocks_for(int64_t n) { return ceil_div(n, kThreads); }
 // The number of this thread among all threads of a one-dimensional grid.
 __device__ inline int64_t global_thread() {
   return static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+}
+
+// What a kernel gets for an operand that may be missing.
+template <class T>
+T* data_or_null(const Tensor& t) {
+  return t ? t.data<T>() : nullptr;
 }
 
 // Extents of a grid, and the line that launches it: that is what an error can name.

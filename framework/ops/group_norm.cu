@@ -249,11 +249,6 @@ __device__ void merge_gradients(const ChannelTiles& tiles, const NormPointers<T>
   }
 }
 
-template <class T>
-T* data_or_null(const Tensor& t) {
-  return t ? t.data<T>() : nullptr;
-}
-
 // Where the gradients of x and skip are written, what is added to each before it is rounded, or
 // null, and where the sums of what was written over the positions of each block are left.
 template <class T>
@@ -350,12 +345,11 @@ __global__ void group_norm_backward_kernel(ChannelTiles tiles, NormPointers<T> n
 }
 // All three
 template <int kWidth, class T, class A>
-__global__ void group_norm_small_backward_kernel(ChannelTiles tiles, NormPointers<T> norm,
-                                                 Tail<A> tail, const T* __restrict__ x,
-                                                 const T* __restrict__ skip,
-                                                 const T* __restrict__ dy, A* sum_du,
-                                                 A* sum_du_xhat, A* constant, A* slope,
-                                                 InputGradients<T> gradients) {
+__global__ void __launch_bounds__(kThreads, sizeof(A) == 8 ? 1 : 4)  // blocks of 16x16x256 at once
+    group_norm_small_backward_kernel(ChannelTiles tiles, NormPointers<T> norm, Tail<A> tail,
+                                     const T* __restrict__ x, const T* __restrict__ skip,
+                                     const T* __restrict__ dy, A* sum_du, A* sum_du_xhat,
+                                     A* constant, A* slope, InputGradients<T> gradients) {
   const ChannelTile tile(tiles, kWidth);
   sum_gradients<kWidth>(tiles, tile, norm, tail, x, skip, dy, sum_du, sum_du_xhat);
   __syncthreads();
@@ -367,18 +361,22 @@ __global__ void group_norm_small_backward_kernel(ChannelTiles tiles, NormPointer
 
 // dbeta = sum over the samples of sum_du, dgamma of sum_du_xhat. The rows of a block's threads take
 // every blockDim.y-th sample and are added in order.
-template <class A>
+template <int kWidth, class A>
 __global__ void group_norm_parameter_grad_kernel(ChannelTiles tiles, const A* sum_du,
                                                  const A* sum_du_xhat, A* dgamma, A* dbeta) {
-  const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x);
+  const int channel = static_cast<int>(blockIdx.y * blockDim.x + threadIdx.x) * kWidth;
   const int64_t stride = int64_t{tiles.chunks} * tiles.channels;
-  A sums[2][1] = {};
+  A sums[2][kWidth] = {};
   if (channel < tiles.channels)
-#pragma unroll 8
+#pragma unroll 4
     for (int64_t n = threadIdx.y; n < tiles.samples; n += blockDim.y) {
-      const int64_t i = n * stride + channel;
-      sums[0][0] += sum_du[i];
-      sums[1][0] += sum_du_xhat[i];
+      const auto du = load_packed<A, kWidth>(sum_du + n * stride + channel);
+      const auto du_xhat = load_packed<A, kWidth>(sum_du_xhat + n * stride + channel);
+#pragma unroll
+      for (int k = 0; k < kWidth; ++k) {
+        sums[0][k] += du.v[k];
+        sums[1][k] += du_xhat.v[k];
+      }
     }
   sum_block_rows(tiles, sums, [&](int c, const A(&totals)[2]) {
     dbeta[c] = totals[0];
@@ -484,9 +482,11 @@ void group_norm_backward(const NormInput& input, const Tensor& gamma, const Tens
         launch(group_norm_backward_kernel<width(), T, A>, tiles.grid(), tiles.block(), 0, tiles,
                norm, tail, x, skip, dout, constant, slope, gradients);
       }
-      const dim3 per_warp(1, static_cast<unsigned>(ceil_div(tiles.channels, kWarp)));
-      launch(group_norm_parameter_grad_kernel<A>, per_warp, dim3(kWarp, kThreads / kWarp), 0, tiles,
-             sum_du, sum_du_xhat, dgamma.data<A>(), dbeta.data<A>());
+      constexpr int kColumns = 8;  // few, so that many rows of threads share the samples
+      const dim3 grid(1, static_cast<unsigned>(ceil_div(tiles.channels, kColumns * width())));
+      launch(group_norm_parameter_grad_kernel<width(), A>, grid,
+             dim3(kColumns, kThreads / kColumns), 0, tiles, sum_du, sum_du_xhat, dgamma.data<A>(),
+             dbeta.data<A>());
     };
     with_tiles<T>(input, options.groups, run, x, skip, norm.gamma, norm.beta, dout, dx, dskip,
                   data_or_null<T>(addend.x), data_or_null<T>(addend.skip));

@@ -16,6 +16,11 @@ void check_timesteps(const char* op, const Tensor& t, int64_t samples) {
   DDPM_CHECK(t.shape()[0] == samples, "{}: {} timesteps for {} samples", op, t.shape()[0], samples);
 }
 
+void check_real_timesteps(const char* op, const Tensor& t) {
+  DDPM_CHECK((t.dtype() == DType::kI32 || t.dtype() == DType::kF64) && t.shape().rank() == 1,
+             "{}: t is {} {}, not (N) i32 or f64", op, name_of(t.dtype()), t.shape());
+}
+
 void check_table(const char* op, const Tensor& table, DType dtype) {
   DDPM_CHECK(table.shape().rank() == 1 && table.dtype() == dtype,
              "{}: the table is {} {}, not (T) {}", op, name_of(table.dtype()), table.shape(),
@@ -37,7 +42,7 @@ Tensor same_timestep(int32_t t, int64_t count, Device device) {
 
 Tensor timestep_embedding(const Tensor& t, int64_t dimension, DType dtype) {
   DDPM_CHECK(dimension >= 4, "timestep_embedding: dimension {} is below 4", dimension);
-  check_timesteps("timestep_embedding", t, t.shape()[0]);
+  check_real_timesteps("timestep_embedding", t);
   Tensor y = Tensor::empty({t.shape()[0], dimension}, dtype, t.device());
   DDPM_DISPATCH(t.device(), timestep_embedding_forward(t, y));
   return y;
@@ -104,13 +109,29 @@ Tensor ancestral_step(const Tensor& mean, const Tensor& log_variance, const Tens
   return y;
 }
 
-void next_timestep(const Tensor& timesteps, Tensor& counter, Tensor& t) {
-  check_timesteps("next_timestep", timesteps, timesteps.shape()[0]);
-  check_timesteps("next_timestep", t, t.shape()[0]);
+Tensor timestep_sum(const Tensor& table, const std::vector<Tensor>& terms, const Tensor& t) {
+  DDPM_CHECK(!terms.empty() && terms.size() <= kMaxTerms, "timestep_sum: {} terms; 1 to {} can be",
+             terms.size(), kMaxTerms);
+  for (const Tensor& term : terms) check_rows("timestep_sum", terms[0], term, t);
+  DDPM_CHECK(table.dtype() == terms[0].dtype() && table.shape().rank() == 2 &&
+                 table.shape()[1] == static_cast<int64_t>(terms.size()),
+             "timestep_sum: the table is {} {}, not (T, {}) {}", name_of(table.dtype()),
+             table.shape(), terms.size(), name_of(terms[0].dtype()));
+  Tensor y = Tensor::like(terms[0]);
+  DDPM_DISPATCH(y.device(), timestep_sum_forward(table, terms, t, y));
+  return y;
+}
+
+void next_timestep(const Tensor& timesteps, Tensor& counter, Tensor& index, Tensor& t) {
+  check_real_timesteps("next_timestep", timesteps);
+  DDPM_CHECK(t.dtype() == timesteps.dtype() && t.shape().rank() == 1,
+             "next_timestep: t is {} {}, not (N) {}", name_of(t.dtype()), t.shape(),
+             name_of(timesteps.dtype()));
+  check_timesteps("next_timestep", index, t.shape()[0]);
   DDPM_CHECK(counter.dtype() == DType::kI64 && counter.shape() == Shape({2}),
              "next_timestep: the counter is {} {}, not (2) i64", name_of(counter.dtype()),
              counter.shape());
-  DDPM_DISPATCH(t.device(), next_timestep_forward(timesteps, counter, t));
+  DDPM_DISPATCH(t.device(), next_timestep_forward(timesteps, counter, index, t));
 }
 
 namespace cpu {
@@ -134,12 +155,13 @@ void for_row_pieces(const Tensor& y, Body&& body) {
 
 void timestep_embedding_forward(const Tensor& t, Tensor& y) {
   const int64_t dimension = y.shape()[1];
-  const int32_t* steps = t.data<int32_t>();
   DDPM_NETWORK_FLOATS(y.dtype(), T, {
     T* out = y.data<T>();
-    parallel_for(y.shape()[0], [&](int64_t n) {
-      for (int64_t i = 0; i < dimension; ++i)
-        out[n * dimension + i] = static_cast<T>(math::TimestepEmbedding{dimension}(steps[n], i));
+    with_timesteps(t, [&](const auto* steps) {
+      parallel_for(y.shape()[0], [&](int64_t n) {
+        for (int64_t i = 0; i < dimension; ++i)
+          out[n * dimension + i] = static_cast<T>(math::TimestepEmbedding{dimension}(steps[n], i));
+      });
     });
   });
 }
@@ -204,10 +226,31 @@ void ancestral_step_forward(const Tensor& mean, const Tensor& log_variance, cons
   });
 }
 
-void next_timestep_forward(const Tensor& timesteps, Tensor& counter, Tensor& t) {
+void timestep_sum_forward(const Tensor& table, const std::vector<Tensor>& terms, const Tensor& t,
+                          Tensor& y) {
+  const int32_t* steps = t.data<int32_t>();
+  DDPM_FLOATS(y.dtype(), T, {
+    T* __restrict out = y.data<T>();
+    for_row_pieces(y, [&](int64_t n, int64_t begin, int64_t end) {
+      const T* weights = table.data<T>() + steps[n] * static_cast<int64_t>(terms.size());
+      std::fill(out + begin, out + end, T(0));
+      for (size_t j = 0; j < terms.size(); ++j) {
+        const T* in = terms[j].data<T>();
+        const T weight = weights[j];
+        if (weight == 0) continue;
+        for (int64_t i = begin; i < end; ++i) out[i] += weight * in[i];
+      }
+    });
+  });
+}
+
+void next_timestep_forward(const Tensor& timesteps, Tensor& counter, Tensor& index, Tensor& t) {
   int64_t& step = counter.data<int64_t>()[0];
   const int64_t place = std::min(step, timesteps.numel() - 1);
-  std::fill_n(t.data<int32_t>(), t.numel(), timesteps.data<int32_t>()[place]);
+  std::fill_n(index.data<int32_t>(), index.numel(), static_cast<int32_t>(place));
+  with_timesteps(timesteps, [&]<class T>(const T* values) {
+    std::fill_n(t.data<T>(), t.numel(), values[place]);
+  });
   ++step;
 }
 

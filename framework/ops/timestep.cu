@@ -7,20 +7,44 @@
 namespace ddpm::cuda {
 namespace {
 
-template <class T>
-__global__ void timestep_embedding_kernel(math::TimestepEmbedding f, int64_t n, const int32_t* t,
+template <class T, class Step>
+__global__ void timestep_embedding_kernel(math::TimestepEmbedding f, int64_t n, const Step* t,
                                           T* y) {
   const int64_t i = global_thread();
   if (i < n) y[i] = static_cast<T>(f(t[i / f.dimension], i % f.dimension));
 }
 
-__global__ void next_timestep_kernel(const int32_t* timesteps, int64_t count, int64_t* counter,
-                                     int32_t* t, int64_t n) {
-  const int64_t step = counter[0];
-  const int32_t value = timesteps[step < count ? step : count - 1];
-  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) t[i] = value;
+template <class Step>
+__global__ void next_timestep_kernel(const Step* timesteps, int64_t count, int64_t* counter,
+                                     int32_t* index, Step* t, int64_t n) {
+  const int64_t step = counter[0], place = step < count ? step : count - 1;
+  const Step value = timesteps[place];
+  for (int64_t i = threadIdx.x; i < n; i += blockDim.x) {
+    index[i] = static_cast<int32_t>(place);
+    t[i] = value;
+  }
   __syncthreads();  // all threads have read the counter
   if (threadIdx.x == 0) counter[0] = step + 1;
+}
+
+template <class T>
+struct Terms {
+  const T* values[kMaxTerms];
+  int count;
+};
+
+template <class T>
+__global__ void timestep_sum_kernel(const T* table, Terms<T> terms, const int32_t* t,
+                                    int64_t columns, int64_t n, T* y) {
+  const int64_t i = global_thread();
+  if (i >= n) return;
+  const T* weights = table + static_cast<int64_t>(t[i / columns]) * terms.count;
+  T sum = 0;
+  for (int j = 0; j < terms.count; ++j) {
+    const T weight = weights[j];
+    if (weight != 0) sum += weight * terms.values[j][i];
+  }
+  y[i] = sum;
 }
 
 template <class T>
@@ -83,8 +107,10 @@ struct Ancestral {
 void timestep_embedding_forward(const Tensor& t, Tensor& y) {
   const math::TimestepEmbedding f{y.shape()[1]};
   DDPM_NETWORK_FLOATS(y.dtype(), T, {
-    launch(timestep_embedding_kernel<T>, blocks_for(y.numel()), kThreads, 0, f, y.numel(),
-           t.data<int32_t>(), y.data<T>());
+    with_timesteps(t, [&]<class Step>(const Step* steps) {
+      launch(timestep_embedding_kernel<T, Step>, blocks_for(y.numel()), kThreads, 0, f, y.numel(),
+             steps, y.data<T>());
+    });
   });
 }
 
@@ -120,9 +146,22 @@ void ancestral_step_forward(const Tensor& mean, const Tensor& log_variance, cons
               { row_map<T>(Ancestral<T>{t.data<int32_t>()}, y, mean, log_variance, noise); });
 }
 
-void next_timestep_forward(const Tensor& timesteps, Tensor& counter, Tensor& t) {
-  launch(next_timestep_kernel, 1, kThreads, 0, timesteps.data<int32_t>(), timesteps.numel(),
-         counter.data<int64_t>(), t.data<int32_t>(), t.numel());
+void timestep_sum_forward(const Tensor& table, const std::vector<Tensor>& terms, const Tensor& t,
+                          Tensor& y) {
+  if (y.numel() == 0) return;
+  DDPM_FLOATS(y.dtype(), T, {
+    Terms<T> in = {};
+    for (const Tensor& term : terms) in.values[in.count++] = term.data<T>();
+    launch(timestep_sum_kernel<T>, blocks_for(y.numel()), kThreads, 0, table.data<T>(), in,
+           t.data<int32_t>(), y.numel() / y.shape()[0], y.numel(), y.data<T>());
+  });
+}
+
+void next_timestep_forward(const Tensor& timesteps, Tensor& counter, Tensor& index, Tensor& t) {
+  with_timesteps(timesteps, [&]<class Step>(const Step* values) {
+    launch(next_timestep_kernel<Step>, 1, kThreads, 0, values, timesteps.numel(),
+           counter.data<int64_t>(), index.data<int32_t>(), t.data<Step>(), t.numel());
+  });
 }
 
 }  // namespace ddpm::cuda

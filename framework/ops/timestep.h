@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cmath>
+#include <vector>
 
 #include "framework/core/dispatch.h"
 #include "framework/core/host_device.h"
@@ -16,7 +17,8 @@ Tensor same_timestep(int32_t t, int64_t count, Device device);
 
 // Sinusoidal embedding (Vaswani et al. 2017, as in the DDPM network): with half = dimension / 2,
 //   y[n] = [sin(t f_0) .. sin(t f_{half-1}), cos(t f_0) ..],  f_i = 10000^(-i / (half - 1))
-// An odd dimension is padded with a zero. -> (N, dimension)
+// An odd dimension is padded with a zero. t is (N) i32, or f64 for samplers that ask the network
+// between its timesteps. -> (N, dimension)
 Tensor timestep_embedding(const Tensor& t, int64_t dimension, DType dtype);
 
 // y[n] = a[t[n]] * u[n] + b[t[n]] * v[n] for rows of any shape. One op serves q(x_t | x_0), the
@@ -34,9 +36,15 @@ Tensor where_first_timestep(const Tensor& t, const Tensor& first, const Tensor& 
 // y[n] = mean[n] + [t[n] > 0] exp(log_variance[n] / 2) noise[n]: DDPM algorithm 2, line 4.
 Tensor ancestral_step(const Tensor& mean, const Tensor& log_variance, const Tensor& noise,
                       const Tensor& t);
-// t[n] = timesteps[counter[0]], then ++counter[0]. timesteps (S) i32 are the ones a sampler visits,
-// counter (2) i64 is that of its RandomStream; beyond the end the last one is repeated.
-void next_timestep(const Tensor& timesteps, Tensor& counter, Tensor& t);
+// y[n] = sum_j table[t[n], j] * terms[j][n], for a table (T, terms): the step of a sampler whose
+// coefficients are known beforehand. A term whose coefficient is zero is not read, whatever it
+// holds. At most kMaxTerms.
+inline constexpr size_t kMaxTerms = 8;
+Tensor timestep_sum(const Tensor& table, const std::vector<Tensor>& terms, const Tensor& t);
+// index[n] = counter[0], t[n] = timesteps[counter[0]], then ++counter[0]. timesteps (S) i32 or f64
+// are the ones a sampler visits, t is (N) of their type, index (N) i32, counter (2) i64 is that of
+// its RandomStream; beyond the end the last one is repeated.
+void next_timestep(const Tensor& timesteps, Tensor& counter, Tensor& index, Tensor& t);
 
 DDPM_KERNEL(void timestep_embedding_forward(const Tensor& t, Tensor& y));
 // An empty v drops the second term; y may not be an input.
@@ -48,14 +56,23 @@ DDPM_KERNEL(void where_first_timestep_forward(const Tensor& t, const Tensor& fir
                                               const Tensor& other, Tensor& y));
 DDPM_KERNEL(void ancestral_step_forward(const Tensor& mean, const Tensor& log_variance,
                                         const Tensor& noise, const Tensor& t, Tensor& y));
-DDPM_KERNEL(void next_timestep_forward(const Tensor& timesteps, Tensor& counter, Tensor& t));
+DDPM_KERNEL(void timestep_sum_forward(const Tensor& table, const std::vector<Tensor>& terms,
+                                      const Tensor& t, Tensor& y));
+DDPM_KERNEL(void next_timestep_forward(const Tensor& timesteps, Tensor& counter, Tensor& index,
+                                       Tensor& t));
+
+// f(values) for timesteps of either type.
+template <class F>
+void with_timesteps(const Tensor& t, F&& f) {
+  t.dtype() == DType::kF64 ? f(t.data<double>()) : f(t.data<int32_t>());
+}
 
 namespace math {
 
 // Element i of an embedding. Angles reach 1000 and more: in double, their error stays below f32's.
 struct TimestepEmbedding {
   int64_t dimension;
-  DDPM_HD double operator()(int32_t t, int64_t i) const {
+  DDPM_HD double operator()(double t, int64_t i) const {
     const int64_t half = dimension / 2, k = i < half ? i : i - half;
     if (k >= half) return 0;
     const double step = ::log(10000.0) / static_cast<double>(half - 1);

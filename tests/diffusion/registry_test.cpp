@@ -25,7 +25,8 @@ TEST(Registry, NamesTheVariants) {
   EXPECT_THAT(variances().names(),
               ElementsAre("fixed_small", "fixed_large", "learned", "learned_range"));
   EXPECT_THAT(losses().names(), ElementsAre("simple", "two_noise", "variational", "hybrid"));
-  EXPECT_THAT(samplers().names(), ElementsAre("ancestral", "ddim"));
+  EXPECT_THAT(samplers().names(),
+              ElementsAre("ancestral", "ddim", "dpm_solver", "dpm_solver++", "unipc", "heun"));
 }
 
 TEST(Registry, DefaultsAreThoseOfThePaperForCifar10) {

@@ -69,10 +69,17 @@ TEST_P(SamplersTest, DrawTheSameBitsForAnyBatchSplit) {
             std::vector<float>(together.begin() + 2, together.begin() + 4));
 }
 
-INSTANTIATE_TEST_SUITE_P(All, SamplersTest,
-                         ::testing::Values(R"("ancestral")", R"({"name": "ddim", "steps": 250})",
-                                           R"({"name": "ddim", "steps": 250, "sigma_hat": true})",
-                                           R"({"name": "ancestral", "clip_denoised": false})"));
+INSTANTIATE_TEST_SUITE_P(
+    All, SamplersTest,
+    ::testing::Values(R"("ancestral")", R"({"name": "ddim", "steps": 250})",
+                      R"({"name": "ddim", "steps": 250, "sigma_hat": true})",
+                      R"({"name": "ddim", "steps": 250, "eta": 0.5})",
+                      R"({"name": "dpm_solver", "steps": 100})",
+                      R"({"name": "dpm_solver++", "steps": 60})",
+                      R"({"name": "dpm_solver++", "method": "3m", "steps": 60})",
+                      R"({"name": "unipc", "steps": 60})", R"({"name": "heun", "steps": 101})",
+                      R"({"name": "heun", "steps": 201, "churn": 40})",
+                      R"({"name": "ancestral", "clip_denoised": false})"));
 
 TEST(ReverseChain, VisitsEveryTimestepOnceAndShowsEveryStep) {
   const GaussianDiffusion process = process_of(R"({"timesteps": 5})");
@@ -134,7 +141,14 @@ std::vector<double> step_with(const GaussianDiffusion& process, const std::strin
                               const Tensor& noise, int32_t t) {
   const Tensor x_t = normal({4, 2}, "x_t"), at_t = steps({t, t, t, t});
   const Tensor output = exact_denoiser(three_modes(), process)(x_t, at_t);
-  return sampler_of(sampler)->step(process)(output, x_t, at_t, noise).x.to_host<double>();
+  const auto made = sampler_of(sampler);
+  const std::vector<Sampler::Visit> visits = made->visits(process);
+  const auto visit =
+      std::find_if(visits.begin(), visits.end(), [t](const Sampler::Visit& v) { return v.t == t; });
+  const auto index = static_cast<int32_t>(visit - visits.begin());
+  return made->stepper(process, x_t.shape())
+      ->step({output, x_t, noise, at_t, steps({index, index, index, index})})
+      .x.to_host<double>();
 }
 
 TEST(Ddim, IsDeterministicAtEtaZeroOnly) {
@@ -150,8 +164,9 @@ TEST(Ddim, IsDeterministicAtEtaZeroOnly) {
 TEST(Ddim, WithAllStepsIsAncestralSampling) {
   const GaussianDiffusion process = process_of("{}");
   const DiffusionTables& t = process.tables();
+  const NoiseLevels levels(t);
   for (int i = 1; i < 1000; ++i) {
-    const DdimCoefficients c = ddim_coefficients(t.alpha_bar[i], t.alpha_bar[i - 1], 1);
+    const DdimCoefficients c = ddim_coefficients(levels.at_time(i), levels.at_time(i - 1), 1);
     EXPECT_NEAR(c.sigma * c.sigma, t.posterior_variance[i], 1e-13);
     EXPECT_NEAR(c.x0, t.posterior_x0[i], 1e-12);
     EXPECT_NEAR(c.xt, t.posterior_xt[i], 1e-12);
@@ -169,19 +184,27 @@ TEST(Ddim, WithAllStepsIsAncestralSampling) {
     }
 }
 
+std::vector<double> visited(const std::string& sampler, const GaussianDiffusion& process) {
+  std::vector<double> t;
+  for (const Sampler::Visit& visit : sampler_of(sampler)->visits(process)) t.push_back(visit.t);
+  return t;
+}
+
 TEST(Ddim, Strides) {
   const GaussianDiffusion process = process_of("{}");
-  const auto uniform = sampler_of(R"({"name": "ddim", "steps": 4})")->timesteps(process);
-  EXPECT_EQ(uniform, (std::vector<int32_t>{750, 500, 250, 0}));
+  const auto uniform = visited(R"({"name": "ddim", "steps": 4})", process);
+  EXPECT_EQ(uniform, (std::vector<double>{750, 500, 250, 0}));
+  const auto trailing = visited(R"({"name": "ddim", "steps": 4, "stride": "trailing"})", process);
+  EXPECT_EQ(trailing, (std::vector<double>{999, 749, 499, 249}));
+  EXPECT_EQ(visited(R"({"name": "ddim", "steps": 1, "stride": "trailing"})", process),
+            std::vector<double>{999});
   // linspace(0, sqrt(0.8 T), S)^2, truncated.
-  const auto quadratic =
-      sampler_of(R"({"name": "ddim", "steps": 5, "stride": "quadratic"})")->timesteps(process);
-  EXPECT_EQ(quadratic, (std::vector<int32_t>{800, 450, 200, 50, 0}));
-  const auto dense =
-      sampler_of(R"({"name": "ddim", "steps": 100, "stride": "quadratic"})")->timesteps(process);
+  const auto quadratic = visited(R"({"name": "ddim", "steps": 5, "stride": "quadratic"})", process);
+  EXPECT_EQ(quadratic, (std::vector<double>{800, 450, 200, 50, 0}));
+  const auto dense = visited(R"({"name": "ddim", "steps": 100, "stride": "quadratic"})", process);
   EXPECT_LT(dense.size(), 100u) << "repeated timesteps are visited once";
   EXPECT_TRUE(std::is_sorted(dense.rbegin(), dense.rend()));
-  EXPECT_THROW(sampler_of(R"({"name": "ddim", "steps": 1001})")->timesteps(process), UserError);
+  EXPECT_THROW(sampler_of(R"({"name": "ddim", "steps": 1001})")->visits(process), UserError);
 }
 
 }  // namespace

@@ -62,7 +62,8 @@ class FigureProgram : public TrainedRun {
   std::string draw(const std::string& name, const std::string& out,
                    const std::vector<std::string>& more = {}) const {
     std::vector<std::string> arguments = {"figure", name, out, "figure.images=6"};
-    for (const char* other : {"samples", "schedule", "shared_latents", "interpolation"})
+    for (const char* other :
+         {"samples", "schedule", "shared_latents", "interpolation", "latent_interpolation"})
       if (name == other) arguments.pop_back();
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Finished result = ddpm(arguments);
@@ -81,7 +82,10 @@ class FigureProgram : public TrainedRun {
 };
 
 TEST_F(FigureProgram, EveryFigureHasTheSameBytesTwiceAndForAnyThreadCount) {
-  const auto listed = nlohmann::json::parse(run({"list", "figures", "--json"}).out)["figures"];
+  auto listed = nlohmann::json::parse(run({"list", "figures", "--json"}).out)["figures"];
+  // One has no run; OrdersOfSolversNeedNoRun draws it.
+  std::erase_if(listed.get_ref<nlohmann::json::array_t&>(),
+                [](const auto& figure) { return figure["name"] == "solver_orders"; });
   ASSERT_GE(listed.size(), 11u);
   std::map<std::string, std::string> first;
   // The same folder name, since figures show it.
@@ -238,6 +242,63 @@ TEST_F(FigureProgram, InterpolationMixesWhereItSays) {
   EXPECT_NE(endpoints.at(2, 5), grid.at(2, 5));
 }
 
+TEST_F(FigureProgram, LatentsAreMixedBetweenTheSamplesOfTheirSeed) {
+  const std::string out = copy("run");
+  const std::vector<std::string> unipc = {"sampling.sampler.name=unipc",
+                                          "sampling.sampler.steps=12"};
+  const auto with = [&](const char* name, std::vector<std::string> more) {
+    more.insert(more.end(), unipc.begin(), unipc.end());
+    return Grid(draw(name, out, more) + ".h5");
+  };
+  const Grid samples = with("samples", {"figure.rows=1", "figure.columns=6"});
+  const Grid grid = with("latent_interpolation", {"figure.pairs=3", "figure.lambdas=33"});
+  ASSERT_EQ(grid.columns, 33);
+  for (int64_t pair = 0; pair < 3; ++pair) {
+    EXPECT_EQ(grid.at(pair, 0), samples.at(0, pair)) << "lambda = 0";
+    EXPECT_EQ(grid.at(pair, 32), samples.at(0, 3 + pair)) << "lambda = 1";
+    const double ends = distance(grid.at(pair, 0), grid.at(pair, 32));
+    for (int64_t l = 0; l < 32; ++l)
+      EXPECT_LT(distance(grid.at(pair, l), grid.at(pair, l + 1)), 0.5 * ends) << l;
+  }
+  // Ancestral sampling, this run's own, gives way to DDIM.
+  EXPECT_THAT(read_file(draw("latent_interpolation", out) + ".svg"), HasSubstr("sampler ddim (40"));
+}
+
+TEST_F(FigureProgram, ImagesComeBackFromTheirLatents) {
+  const std::string out = copy("run");
+  const std::string path = draw("reconstruction", out, {"figure.steps=[40,5,20,20]"});
+  const Grid grid(path + ".h5");
+  const auto rows = read_csv(path + ".csv");
+  ASSERT_EQ(rows.size(), 1 + 3u);
+  ASSERT_EQ(grid.columns, 2 + 3);
+  for (size_t i = 1; i < rows.size(); ++i) {
+    double squares = 0;
+    for (int64_t row = 0; row < 6; ++row)
+      squares += std::pow(distance(grid.at(row, 0), grid.at(row, 1 + static_cast<int64_t>(i))), 2);
+    EXPECT_NEAR(std::stod(rows[i][2]), squares / 6 / 4, 1e-8);
+    if (i > 1) {
+      EXPECT_LT(std::stod(rows[i][2]), std::stod(rows[i - 1][2])) << rows[i][0] << " steps";
+    }
+  }
+  EXPECT_EQ(rows[1][0], "5");
+  EXPECT_EQ(rows[1][1], "9") << "evaluations: the way back has a step less";
+  EXPECT_LT(std::stod(rows[3][2]), 0.01);
+
+  // The same latents, at both ends of an interpolation.
+  const Grid mixed(draw("latent_interpolation", out,
+                        {"figure.pairs=3", "figure.lambdas=2", "figure.endpoints=encoded",
+                         "sampling.sampler.name=ddim", "sampling.sampler.steps=40",
+                         "sampling.sampler.clip_denoised=false"}) +
+                   ".h5");
+  ASSERT_EQ(mixed.columns, 4);
+  for (int64_t pair = 0; pair < 3; ++pair) {
+    EXPECT_EQ(mixed.at(pair, 0), grid.at(pair, 0));
+    EXPECT_EQ(mixed.at(pair, 1), grid.at(pair, 4));
+    EXPECT_EQ(mixed.at(pair, 2), grid.at(3 + pair, 4));
+    EXPECT_EQ(mixed.at(pair, 3), grid.at(3 + pair, 0));
+  }
+}
+
 TEST_F(FigureProgram, LatentsShareMoreTheLaterTheyAre) {
   const std::string out = copy("run");
   const Grid grid(draw("shared_latents", out,
@@ -330,6 +391,14 @@ TEST_F(FigureProgram, WrongInput) {
   expect_refusal(out, {"interpolation", out, "figure.depths=[41]"},
                  "figure.depths: 41 diffusion steps of a process that has 40");
   expect_refusal(out, {"samples", out, "model.base_channels=16"}, "can be changed");
+  expect_refusal(out, {"reconstruction", out, "figure.steps=[10,41]"},
+                 "figure.steps: 41 of a process that has 40");
+  expect_refusal(out, {"latent_interpolation", out, "figure.endpoints=endcoded"},
+                 "Did you mean 'encoded'?");
+  expect_refusal(out,
+                 {"latent_interpolation", out, "figure.endpoints=encoded",
+                  "sampling.sampler.name=unipc", "sampling.sampler.steps=12"},
+                 "ddim alone has a way back from an image to its x_T; this run's is unipc");
   expect_refusal(out, {"samples", out, "sampling.weights=ema_2"}, "sampling.weights");
   expect_refusal(
       out, {"nearest_neighbours", out, "figure.neighbours=64", "evaluation.extractor=none.h5"},
@@ -357,6 +426,23 @@ TEST_F(FigureProgram, TheSamplerCanBeAnother) {
   const std::string path = draw(
       "samples", out, {"figure.rows=1", "sampling.sampler.name=ddim", "sampling.sampler.steps=5"});
   EXPECT_THAT(read_file(path + ".svg"), HasSubstr("sampler ddim (5"));
+}
+
+TEST_F(FigureProgram, OrdersOfSolversNeedNoRun) {
+  const std::string out = folder_ / "orders";
+  ASSERT_EQ(ddpm({"figure", "solver_orders", "--out", out}).exit_code, 0);
+  // The error of each sampler falls from one number of evaluations to the next.
+  const auto rows = read_csv(out + "/solver_orders.csv");
+  ASSERT_EQ(rows.size(), 1 + 7 * 8u);
+  for (size_t i = 2; i < rows.size(); ++i) {
+    if (rows[i][0] != rows[i - 1][0]) continue;
+    EXPECT_LT(std::stod(rows[i][3]), std::stod(rows[i - 1][3])) << rows[i][0] << rows[i][1];
+  }
+  EXPECT_THAT(read_file(out + "/solver_orders.svg"), HasSubstr("DPM-Solver++ 2M: 2.0"));
+  expect_refusal(out, {"solver_orders", out}, "figure solver_orders: it is drawn from no run");
+  expect_refusal(out, {"solver_orders", "seed=1"}, "no setting of one, found 'seed=1'");
+  expect_refusal(out, {"solver_orders", "--checkpoint", "a.h5"}, "found 'a.h5'");
+  expect_refusal(out, {"schedule"}, "RUN is missing");
 }
 
 }  // namespace

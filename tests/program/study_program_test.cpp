@@ -61,6 +61,57 @@ class StudyProgram : public ::testing::Test {
   std::string study_ = folder_ / "study.json", out_ = folder_ / "out";
 };
 
+TEST_F(StudyProgram, MoreSeedsAddRuns) {
+  ASSERT_EQ(run(ablate({"--only", "simple", "--seeds", "1"})).exit_code, 0);
+  const auto before = results();
+  ASSERT_EQ(run(ablate({"--only", "simple", "--seeds", "0,1"})).exit_code, 0);
+  const auto all = results();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0]["seed"], 0);
+  EXPECT_EQ(all[1], before.at(0)) << "not run again";
+  const fs::directory_iterator runs(out_ + "/runs");
+  EXPECT_EQ(std::distance(begin(runs), end(runs)), 2);
+}
+
+TEST_F(StudyProgram, TrainsOnceWhatIsDrawnInManyWays) {
+  nlohmann::json study = nlohmann::json::parse(kStudy);
+  study["seeds"] = {3};
+  study["variants"] = nlohmann::json::parse(R"([
+    {"name": "ancestral"},
+    {"name": "slower", "set": {"optimizer.learning_rate": 1e-4}},
+    {"name": "ddim", "set": {"sampling.sampler.name": "ddim", "sampling.sampler.steps": 5}},
+    {"name": "slower-unipc", "set": {"sampling.sampler.name": "unipc",
+        "sampling.sampler.steps": 5, "optimizer.learning_rate": 1e-4}}])");
+  write_file(study_, study.dump());
+  ASSERT_EQ(run(ablate()).exit_code, 0);
+  const auto all = results();
+  ASSERT_EQ(all.size(), 4u);
+  const auto folder = [&](int i) {
+    return fmt::format("{}/runs/{:05}-{}-s3", out_, i,
+                       all[static_cast<size_t>(i)]["variant"].get<std::string>());
+  };
+  for (const int i : {0, 1}) {
+    EXPECT_FALSE(all[static_cast<size_t>(i)].contains("trained_in"));
+    const auto& drawn = all[static_cast<size_t>(i + 2)];
+    EXPECT_EQ(drawn["trained_in"], fs::path(folder(i)).filename().string());
+    EXPECT_EQ(drawn["status"], "completed");
+    EXPECT_EQ(drawn["metrics"]["loss_final"], all[static_cast<size_t>(i)]["metrics"]["loss_final"]);
+    // With the seconds that its training took.
+    EXPECT_EQ(read_file(folder(i + 2) + "/metrics.jsonl"), read_file(folder(i) + "/metrics.jsonl"));
+    // What the first cell's run says when it is drawn from like that.
+    const std::string name = i == 0 ? "ddim" : "unipc";
+    ASSERT_EQ(run({"eval", folder(i), "sampling.sampler.name=" + name, "sampling.sampler.steps=5",
+                   "--progress", "none"})
+                  .exit_code,
+              0);
+    const auto metrics = nlohmann::json::parse(read_file(folder(i) + "/result.json"))["metrics"];
+    EXPECT_EQ(drawn["metrics"], metrics);
+    EXPECT_NE(drawn["metrics"]["sample_mean"],
+              all[static_cast<size_t>(i)]["metrics"]["sample_mean"]);
+  }
+  EXPECT_NE(all[0]["metrics"]["loss_final"], all[1]["metrics"]["loss_final"]);
+}
+
 TEST_F(StudyProgram, RunsEveryCellAndRecordsDivergenceAsAnOutcome) {
   const Finished result = run(ablate());
   ASSERT_EQ(result.exit_code, 0) << result.err;

@@ -1,5 +1,6 @@
 // `ddpm sweep` end to end: the cells against what eval and sample say, stopped and gone on with,
 // wrong input.
+#include <fmt/ranges.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -70,6 +71,36 @@ TEST_F(SweepProgram, CellsAreWhatEvalAndSampleSay) {
   swept.read_rows("/images", static_cast<int64_t>(8 * row), {8, 8, 8, 1}, DType::kF32,
                   shown.data());
   EXPECT_EQ(shown, samples.read<float>("/images", {8, 8, 8, 1}));
+}
+
+TEST_F(SweepProgram, AnySamplerIsOneToCompare) {
+  const std::string out = copy("run");
+  const std::vector<std::string> names = {"ddim", "dpm_solver", "dpm_solver++", "unipc", "heun"};
+  const Finished result = ddpm({"sweep", out, "--sampler", fmt::format("{}", fmt::join(names, ",")),
+                                "--steps", "8,16", "--clip", "clipped", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json cells = Json::parse(result.out)["cells"];
+  ASSERT_EQ(cells.size(), 2 * names.size());
+  const std::string chart = read_file(out + "/sweep/distances.svg");
+  for (size_t i = 0; i < cells.size(); ++i) {
+    const std::string& name = names[i / 2];
+    const int64_t steps = i % 2 == 0 ? 8 : 16;
+    EXPECT_EQ(cells[i]["sampler"], name);
+    EXPECT_EQ(cells[i]["variance"], "none");
+    EXPECT_EQ(cells[i]["status"], "completed");
+    // Heun's come in pairs, but for the last.
+    EXPECT_EQ(cells[i]["evaluations"], name == "heun" ? steps - 1 : steps);
+    EXPECT_THAT(chart, HasSubstr(">" + name + "<"));
+    const Finished drawn =
+        ddpm({"figure", "samples", out, "figure.rows=1", "figure.columns=8",
+              "sampling.sampler.name=" + name, fmt::format("sampling.sampler.steps={}", steps)});
+    ASSERT_EQ(drawn.exit_code, 0) << drawn.err;
+    std::vector<float> shown(8 * 64);
+    Hdf5Reader(out + "/sweep/sweep.h5")
+        .read_rows("/images", static_cast<int64_t>(8 * i), {8, 8, 8, 1}, DType::kF32, shown.data());
+    EXPECT_EQ(shown, Hdf5Reader(out + "/figures/samples.h5").read<float>("/images", {8, 8, 8, 1}))
+        << name;
+  }
 }
 
 TEST_F(SweepProgram, KilledItEndsWithTheSameTable) {
@@ -157,6 +188,26 @@ TEST_F(SweepProgram, ALearnedVarianceBelongsToSingleSteps) {
   EXPECT_THAT(json["left_out"][0].get<std::string>(), HasSubstr("5 steps, variance model"));
 }
 
+TEST_F(SweepProgram, TheOptimalVarianceIsThatOfTheMeasuredErrors) {
+  const std::string out = copy("run");
+  ASSERT_EQ(ddpm({"eval", out, "--metrics", "nll"}).exit_code, 0);
+  const Finished result = ddpm({"sweep", out, "--variance", "optimal,fixed_small", "--steps",
+                                "5,40", "--sampler", "ancestral", "--clip", "clipped", "--json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json cells = Json::parse(result.out)["cells"];
+  ASSERT_EQ(cells.size(), 4u);
+  EXPECT_EQ(cells[0]["variance"], "optimal");
+  EXPECT_EQ(cells[0]["evaluations"], 5);
+  ASSERT_EQ(ddpm({"figure", "samples", out, "figure.rows=1", "figure.columns=8",
+                  "sampling.sampler.name=ddim", "sampling.sampler.steps=5",
+                  "sampling.sampler.eta=1", "sampling.sampler.errors=" + out + "/likelihood.json"})
+                .exit_code,
+            0);
+  const auto shown = Hdf5Reader(out + "/sweep/sweep.h5").read<float>("/images", {32, 8, 8, 1});
+  EXPECT_EQ(std::vector<float>(shown.begin(), shown.begin() + 8 * 64),
+            Hdf5Reader(out + "/figures/samples.h5").read<float>("/images", {8, 8, 8, 1}));
+}
+
 TEST_F(SweepProgram, WrongInput) {
   const std::string out = copy("run");
   const auto expect_refusal = [&](std::vector<std::string> more, const std::string& message) {
@@ -167,10 +218,12 @@ TEST_F(SweepProgram, WrongInput) {
     EXPECT_FALSE(fs::exists(out + "/sweep")) << message;
   };
   expect_refusal({"--sampler", "ancestrl"},
-                 "--sampler: unknown name 'ancestrl'; known for this run: "
-                 "ancestral, ddim. Did you mean 'ancestral'?");
+                 "--sampler: unknown name 'ancestrl'; known for this run: ancestral, ddim, "
+                 "dpm_solver, dpm_solver++, unipc, heun. Did you mean 'ancestral'?");
   expect_refusal({"--weights", "ema_2"}, "known for this run: raw, ema, ema_1");
-  expect_refusal({"--variance", "model"}, "known for this run: fixed_small, fixed_large.");
+  expect_refusal({"--variance", "model"}, "known for this run: fixed_small, fixed_large, optimal.");
+  expect_refusal({"--variance", "optimal"},
+                 "likelihood.json: no such file; 'ddpm eval RUN --metrics nll' writes it");
   expect_refusal({"--clip", "yes"}, "--clip: unknown name 'yes'");
   expect_refusal({"--steps", "41"}, "--steps: 41 of a process that has 40");
   expect_refusal({"--steps", "5,x"}, "--steps");

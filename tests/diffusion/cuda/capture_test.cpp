@@ -53,20 +53,28 @@ class Denoised {
   // The same images without a StepRunner.
   std::vector<float> draw_eagerly(const std::string& name, int64_t batch, int64_t count) const {
     const auto sampler = sampler_of(name);
-    const Sampler::StepFunction step = sampler->step(process_);
-    const std::vector<int32_t> visited = sampler->timesteps(process_);
+    const auto stepper = sampler->stepper(process_, {batch, 8, 8, 1});
+    std::vector<double> visited;
+    for (const Sampler::Visit& visit : sampler->visits(process_)) visited.push_back(visit.t);
+    const bool whole =
+        std::all_of(visited.begin(), visited.end(), [](double t) { return t == std::floor(t); });
+    const Shape shape{static_cast<int64_t>(visited.size())};
     const Tensor timesteps =
-        Tensor::from_host(visited, {static_cast<int64_t>(visited.size())}, device_);
+        whole ? Tensor::from_host(std::vector<int32_t>(visited.begin(), visited.end()), shape,
+                                  device_)
+              : Tensor::from_host(visited, shape, device_);
     std::vector<float> all;
     for (int64_t first = 0; first < count; first += batch) {
       Tensor counter = random_counter(0, first, device_),
-             t = Tensor::empty({batch}, DType::kI32, device_);
+             t = Tensor::empty({batch}, timesteps.dtype(), device_),
+             index = Tensor::empty({batch}, DType::kI32, device_);
+      stepper->begin(0);
       Tensor x = Tensor::empty({batch, 8, 8, 1}, DType::kF32, device_), noise = Tensor::like(x);
       fill_normal({kSeed, random_site("sample/x_T"), counter}, x);
       for (size_t i = 0; i < visited.size(); ++i) {
-        next_timestep(timesteps, counter, t);
+        next_timestep(timesteps, counter, index, t);
         fill_normal({kSeed, random_site("sample/noise"), counter}, noise);
-        x = step(model()(x, t), x, t, noise).x;
+        x = stepper->step({model()(x, t), x, noise, t, index}).x;
       }
       const std::vector<float> images = x.to_host<float>();
       all.insert(all.end(), images.begin(), images.end());
@@ -125,7 +133,9 @@ TEST_P(CudaSampling, MatchesTheCpu) {
 
 INSTANTIATE_TEST_SUITE_P(All, CudaSampling,
                          ::testing::Values(R"("ancestral")", R"({"name": "ddim", "steps": 8})",
-                                           R"({"name": "ddim", "steps": 8, "eta": 1})"));
+                                           R"({"name": "ddim", "steps": 8, "eta": 1})",
+                                           R"({"name": "dpm_solver++", "steps": 8})",
+                                           R"({"name": "dpm_solver", "steps": 8})"));
 
 using CudaLikelihood = Cuda;
 

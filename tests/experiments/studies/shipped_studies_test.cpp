@@ -151,6 +151,27 @@ TEST(ShippedStudies, TimestepsSpendTheSameNoise) {
   }
 }
 
+TEST(ShippedStudies, OfSamplersTrainOnceAndSpendWhatTheirNamesSay) {
+  const auto configs = cells("samplers_fashion16");
+  EXPECT_GE(configs.size(), 40u);
+  Json training;
+  for (const auto& [variant, config] : configs) {
+    const Config reader(ConfigSource::parse_text(config.dump(), "shipped"));
+    ExperimentConfig experiment(reader);
+    const GaussianDiffusion process(std::move(experiment.diffusion), 256, DType::kF32,
+                                    Device::kCpu);
+    const int64_t named = std::stoll(variant.substr(variant.rfind('-') + 1));
+    const auto evaluations = static_cast<int64_t>(experiment.sampler->visits(process).size());
+    const bool repeats = config["sampling"]["sampler"].value("stride", "") == "quadratic";
+    EXPECT_LE(evaluations, named) << variant;
+    EXPECT_GE(evaluations, repeats ? named * 96 / 100 : named) << variant;
+    Json rest = config;
+    rest.erase("sampling");
+    if (training.is_null()) training = rest;
+    EXPECT_EQ(rest, training) << variant;
+  }
+}
+
 // A paper's number stands in several files; a slip of the pen in one of them shows here.
 TEST(ShippedStudies, AgreeOnThePapersNumbers) {
   std::map<std::string, std::set<std::string>> rows, variants;
@@ -165,7 +186,8 @@ TEST(ShippedStudies, AgreeOnThePapersNumbers) {
       for (const StudyVariant& variant : study.variants)
         variants[variant.name].insert(variant.paper.dump());
   }
-  EXPECT_EQ(rows.size(), 12u + 6 + 10 + 12);  // tables 1, 2, 4 and 3
+  // Tables 1, 2, 4 and 3; DDIM's table 1, and DPM-Solver's numbers.
+  EXPECT_EQ(rows.size(), 12u + 6 + 10 + 12 + 25 + 24);
   for (const auto& [row, numbers] : rows)
     EXPECT_EQ(numbers.size(), 1u) << row << ": " << fmt::format("{}", fmt::join(numbers, " or "));
   for (const auto& [variant, numbers] : variants) EXPECT_EQ(numbers.size(), 1u) << variant;

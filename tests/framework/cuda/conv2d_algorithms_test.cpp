@@ -147,8 +147,8 @@ class CudaConv2d : public Cuda, public ::testing::WithParamInterface<Parameter> 
 // Sums of up to 33800 products of numbers up to 1, rounded to 2^-24 each.
 TEST_P(CudaConv2d, F32MatchesF64OfTheCpu) { expect_close<float>(4e-6); }
 TEST_P(CudaConv2d, F64MatchesTheCpu) { expect_close<double>(1e-14); }
-// Results are rounded to 2^-9, and where cuBLAS begins with the addends, so are these. Weight
-// gradients are sums in f32.
+// Results are rounded once, by at most 2^-9 of the power of 2 above. Weight gradients are sums in
+// f32.
 TEST_P(CudaConv2d, Bf16MatchesF64OfTheCpu) {
   expect_close<bf16>(GetParam().pass == Conv2dPass::kBackwardWeight ? 4e-6 : 0x1p-8);
 }

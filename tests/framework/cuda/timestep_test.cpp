@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "framework/random/random.h"
 #include "tests/framework/cuda/cuda_tests.h"
 #include "tests/op_case.h"
 
@@ -40,6 +41,17 @@ TEST_F(CudaTimestep, EmbeddingsAreThoseOfTheCpu) {
   }
 }
 
+TEST_F(CudaTimestep, EmbeddingsOfRealTimestepsAreThoseOfTheCpu) {
+  const auto embed = [](Device device) {
+    const Tensor timesteps = Tensor::from_host<double>({0.25, 998.75}, {2}, device);
+    Tensor counter = random_counter(1, 0, device), index = Tensor::zeros({2}, DType::kI32, device);
+    Tensor t = Tensor::zeros({2}, DType::kF64, device);
+    next_timestep(timesteps, counter, index, t);
+    return timestep_embedding(t, 129, DType::kF32);
+  };
+  expect_same<float>(embed, 6e-8f);  // half an ulp of 1
+}
+
 // Rows of packs and of single elements, one and several blocks long.
 TEST_F(CudaTimestep, RowsAreCutIntoBlocks) {
   for (const int64_t columns : {1, 7, 8, 300, 1028}) {
@@ -69,10 +81,11 @@ TEST_F(CudaTimestep, RowsAreCutIntoBlocks) {
 TEST_F(CudaTimestep, NextTimestepWalksTheListAndStaysAtItsEnd) {
   const Tensor timesteps = Tensor::from_host<int32_t>({9, 4, 0}, {3}, Device::kCuda);
   Tensor counter = Tensor::from_host<int64_t>({0, 7}, {2}, Device::kCuda);
-  Tensor t = Tensor::zeros({300}, DType::kI32, Device::kCuda);
-  for (const int32_t expected : {9, 4, 0, 0}) {
-    next_timestep(timesteps, counter, t);
-    EXPECT_EQ(t.to_host<int32_t>(), std::vector<int32_t>(300, expected));
+  Tensor t = Tensor::zeros({300}, DType::kI32, Device::kCuda), index = Tensor::like(t);
+  for (int32_t i = 0; i < 4; ++i) {
+    next_timestep(timesteps, counter, index, t);
+    EXPECT_EQ(index.to_host<int32_t>(), std::vector<int32_t>(300, std::min(i, 2)));
+    EXPECT_EQ(t.to_host<int32_t>(), std::vector<int32_t>(300, (std::vector{9, 4, 0, 0})[i]));
   }
   EXPECT_EQ(counter.to_host<int64_t>(), (std::vector<int64_t>{4, 7}));
 }

@@ -59,6 +59,38 @@ DDPM_OP_CASE(
         },
     .bf16_tolerance = 0);
 
+DDPM_OP_CASE(
+    TimestepSum,
+    .inputs = {{{kSteps, 3}, -2, 2, false},
+               {{7, 5, 3}, -1, 1, false},
+               {{7, 5, 3}, -1, 1, false},
+               {{7, 5, 3}, -1, 1, false},
+               timesteps(7)},
+    .run =
+        [](const Tensors& in) {
+          return timestep_sum(in[0], {in[1], in[2], in[3]}, in[4]);
+        },
+    .reference =
+        [](const Tensors& in) {
+          return rows(in[1], [&](int64_t n, int64_t i) {
+            double sum = 0;
+            for (int64_t j = 0; j < 3; ++j)
+              sum += at(in[0], 3 * step(in[4], n) + j) * at(in[j + 1], i);
+            return sum;
+          });
+        },
+    .bf16_tolerance = 0,
+    .bench_shapes = {{4, 3}, {128, 32, 32, 3}, {128, 32, 32, 3}, {128, 32, 32, 3}, {128}});
+
+DDPM_ERROR_CASE(
+    TimestepSumTable,
+    .run =
+        [] {
+          const Tensor t = Tensor::zeros({2}, DType::kI32, Device::kCpu);
+          const Tensor u = Tensor::zeros({2, 3}, DType::kF32, Device::kCpu);
+          timestep_sum(Tensor::zeros({4, 3}, DType::kF32, Device::kCpu), {u, u}, t);
+        },
+    .message = "timestep_sum: the table is f32 (4, 3), not (T, 2) f32");
 DDPM_ERROR_CASE(
     TimestepMixShapes,
     .run =

@@ -55,12 +55,39 @@ TEST(AncestralStep, AddsNoNoiseAtTheFirstTimestep) {
 
 TEST(NextTimestep, WalksTheListAndStaysAtItsEnd) {
   Tensor counter = Tensor::from_host<int64_t>({0, 7}, {2}, Device::kCpu);
-  Tensor t = Tensor::zeros({3}, DType::kI32, Device::kCpu);
-  for (int32_t expected : {9, 4, 0, 0}) {
-    next_timestep(steps({9, 4, 0}), counter, t);
-    EXPECT_EQ(t.to_host<int32_t>(), std::vector<int32_t>(3, expected));
+  Tensor t = Tensor::zeros({3}, DType::kI32, Device::kCpu), index = Tensor::like(t);
+  for (int32_t i = 0; i < 4; ++i) {
+    next_timestep(steps({9, 4, 0}), counter, index, t);
+    EXPECT_EQ(index.to_host<int32_t>(), std::vector<int32_t>(3, std::min(i, 2)));
+    EXPECT_EQ(t.to_host<int32_t>(), std::vector<int32_t>(3, (std::vector{9, 4, 0, 0})[i]));
   }
   EXPECT_EQ(counter.to_host<int64_t>(), (std::vector<int64_t>{4, 7}));
+}
+
+TEST(NextTimestep, ReadsWhatLiesBetweenTimestepsToo) {
+  Tensor counter = Tensor::from_host<int64_t>({1, 0}, {2}, Device::kCpu);
+  Tensor t = Tensor::zeros({2}, DType::kF64, Device::kCpu);
+  Tensor index = Tensor::zeros({2}, DType::kI32, Device::kCpu);
+  next_timestep(Tensor::from_host<double>({9, 4.25}, {2}, Device::kCpu), counter, index, t);
+  EXPECT_EQ(t.to_host<double>(), std::vector<double>(2, 4.25));
+  EXPECT_THROW(next_timestep(steps({9}), counter, index, t), UserError) << "t is f64";
+}
+
+TEST(TimestepEmbedding, TakesRealTimesteps) {
+  const Tensor real = Tensor::from_host<double>({7, 7.5}, {2}, Device::kCpu);
+  const std::vector<double> y = timestep_embedding(real, 8, DType::kF64).to_host<double>();
+  const std::vector<double> whole =
+      timestep_embedding(steps({7}), 8, DType::kF64).to_host<double>();
+  EXPECT_EQ(std::vector<double>(y.begin(), y.begin() + 8), whole) << "the same bits";
+  EXPECT_NEAR(y[8], std::sin(7.5), 1e-15);
+}
+
+TEST(TimestepSum, ReadsNoTermWhoseCoefficientIsZero) {
+  const Tensor table = Tensor::from_host<double>({1, 2, 3, 0}, {2, 2}, Device::kCpu);
+  const Tensor u = Tensor::from_host<double>({5, 6}, {2, 1}, Device::kCpu);
+  const Tensor v = Tensor::from_host<double>({7, NAN}, {2, 1}, Device::kCpu);
+  EXPECT_EQ(timestep_sum(table, {u, v}, steps({0, 1})).to_host<double>(),
+            (std::vector<double>{5 + 14, 18}));
 }
 
 }  // namespace
