@@ -1,5 +1,6 @@
 #include "diffusion/process.h"
 
+#include <cmath>
 #include <utility>
 
 #include "diffusion/host_values.h"
@@ -43,8 +44,12 @@ GaussianDiffusion::GaussianDiffusion(DiffusionVariant variant, int levels, DType
   mean_from_xt_ = table([&](int t) {
     return tables_.posterior_xt[t] + tables_.posterior_x0[t] * coefficients(t).x0_from_xt;
   });
-  mean_from_output_ =
-      table([&](int t) { return tables_.posterior_x0[t] * coefficients(t).x0_from_output; });
+  const auto mean_from_output = [&](int t) {
+    return tables_.posterior_x0[t] * coefficients(t).x0_from_output;
+  };
+  mean_from_output_ = table(mean_from_output);
+  target_spread_ =
+      table([&](int t) { return std::sqrt(tables_.posterior_variance[t]) / mean_from_output(t); });
   variance_offset_ = table([&](int t) { return variance().at(tables_, t).offset; });
   variance_slope_ = table([&](int t) { return variance().at(tables_, t).slope; });
 }
@@ -66,11 +71,25 @@ Tensor GaussianDiffusion::target(const Tensor& x0, const Tensor& noise, const Te
   return timestep_mix(target_x0_, x0, target_epsilon_, noise, t);
 }
 
-Tensor GaussianDiffusion::training_losses(const Model& model, const Tensor& x0, const Tensor& t,
-                                          const Tensor& noise) const {
+Tensor GaussianDiffusion::drawn_target(const Tensor& x0, const Tensor& noise,
+                                       const Tensor& second_noise, const Tensor& t) const {
+  return add(target(x0, noise, t), timestep_scale(target_spread_, second_noise, t));
+}
+
+Tensor GaussianDiffusion::training_losses(const Loss& loss, const Model& model, const Tensor& x0,
+                                          const Tensor& t, const Tensor& noise,
+                                          const Tensor& second_noise) const {
+  DDPM_ASSERT(second_noise || !loss.needs_second_noise(), "the loss needs a second noise");
   const Tensor x_t = q_sample(x0, t, noise);
   const Output output = split(model(x_t, t), x_t);
-  return (*variant_.loss)({*this, x0, t, noise, x_t, output.prediction, output.variance});
+  return loss({.process = *this,
+               .x0 = x0,
+               .t = t,
+               .noise = noise,
+               .x_t = x_t,
+               .second_noise = second_noise,
+               .prediction = output.prediction,
+               .variance_output = output.variance});
 }
 
 GaussianDiffusion::Output GaussianDiffusion::split(const Tensor& output, const Tensor& x_t) const {

@@ -58,8 +58,18 @@ class GaussianDiffusion {
 
   // Training: what the network should have said, and the loss of what it says. -> (N)
   Tensor target(const Tensor& x0, const Tensor& noise, const Tensor& t) const;
-  Tensor training_losses(const Model& model, const Tensor& x0, const Tensor& t,
-                         const Tensor& noise) const;
+  // What it should have said to hit x_{t-1} = mu~ + sqrt(beta~) second_noise instead of mu~.
+  Tensor drawn_target(const Tensor& x0, const Tensor& noise, const Tensor& second_noise,
+                      const Tensor& t) const;
+  const Loss& loss() const { return *variant_.loss; }
+  // `second_noise` may be empty unless the loss needs it; another `loss` than the variant's is for
+  // comparisons.
+  Tensor training_losses(const Model& model, const Tensor& x0, const Tensor& t, const Tensor& noise,
+                         const Tensor& second_noise = {}) const {
+    return training_losses(loss(), model, x0, t, noise, second_noise);
+  }
+  Tensor training_losses(const Loss& loss, const Model& model, const Tensor& x0, const Tensor& t,
+                         const Tensor& noise, const Tensor& second_noise = {}) const;
 
   // Reverse: p(x_{t-1} | x_t) from the two halves of the network's output.
   struct Output {
@@ -92,7 +102,7 @@ class GaussianDiffusion {
   // On the device, (T) each.
   Tensor signal_, noise_, posterior_x0_, posterior_xt_, posterior_log_variance_;
   Tensor target_x0_, target_epsilon_, x0_from_xt_, x0_from_output_, mean_from_xt_,
-      mean_from_output_;
+      mean_from_output_, target_spread_;
   Tensor variance_offset_, variance_slope_;
 };
 

@@ -2,9 +2,11 @@
 
 #include "diffusion/losses/hybrid.h"
 #include "diffusion/losses/simple.h"
+#include "diffusion/losses/two_noise.h"
 #include "diffusion/losses/variational.h"
 #include "diffusion/parameterizations/epsilon.h"
 #include "diffusion/parameterizations/previous_mean.h"
+#include "diffusion/parameterizations/step_noise.h"
 #include "diffusion/parameterizations/velocity.h"
 #include "diffusion/parameterizations/x0.h"
 #include "diffusion/samplers/ancestral.h"
@@ -52,6 +54,8 @@ const Registry<Parameterization>& parameterizations() {
            factory<Parameterization, X0Parameterization>()},
           {"previous_mean", "the network predicts the posterior mean of x_{t-1}",
            factory<Parameterization, PreviousMeanParameterization>()},
+          {"step_noise", "the network predicts the noise of the last step",
+           factory<Parameterization, StepNoiseParameterization>()},
           {"velocity", "the network predicts signal * epsilon - noise * x_0",
            factory<Parameterization, VelocityParameterization>()},
       });
@@ -77,6 +81,8 @@ const Registry<Loss>& losses() {
       "loss",
       {
           {"simple", "mean squared error of the prediction", factory<Loss, SimpleLoss>()},
+          {"two_noise", "simple with x_{t-1} as drawn, not its mean",
+           factory<Loss, TwoNoiseLoss>()},
           {"variational", "one term of the variational bound", factory<Loss, VariationalLoss>()},
           {"hybrid", "simple, and the bound for the variance only", factory<Loss, HybridLoss>()},
       });

@@ -17,7 +17,7 @@ class SimpleLoss : public Loss {
     return squared_error(l.prediction, l.process.target(l.x0, l.noise, l.t));
   }
   const char* objection(const Variance& variance) const override {
-    return variance.learned() ? "the simple loss gives a learned variance no gradient; use hybrid "
+    return variance.learned() ? "a squared error gives a learned variance no gradient; use hybrid "
                                 "or variational, or a fixed variance"
                               : nullptr;
   }

@@ -12,7 +12,7 @@ class EpsilonParameterization : public Parameterization {
 
   Coefficients at_level(double signal, double noise) const override {
     DDPM_CHECK(signal > 0,
-               "parameterization epsilon: no x_0 follows from the noise at the last step of this "
+               "parameterization: no x_0 follows from the noise at the last step of this "
                "schedule, where nothing of x_0 is left; use x0 or velocity with it");
     return {.target_x0 = 0,
             .target_epsilon = 1,

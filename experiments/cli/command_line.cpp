@@ -63,7 +63,7 @@ std::string with_default(const std::string& help, const std::string& value,
 }
 
 constexpr const char* kExitCodes =
-    "  0 success; 1 the run failed; 2 wrong usage or configuration; 3 training diverged;\n"
+    "  0 success; 1 the run failed; 2 wrong usage or configuration; 3 diverged;\n"
     "  130, 143 stopped by SIGINT, SIGTERM (after a checkpoint)\n";
 
 }  // namespace

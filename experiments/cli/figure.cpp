@@ -25,7 +25,9 @@ const Command kFigureCommand = {
     {"figure",
      "NAME [RUN] [options] [a.b=v ...]",
      "Draws a figure of a trained run and prints the files written. 'ddpm list figures' shows the "
-     "names and the settings of each, which are written figure.KEY=VALUE.",
+     "names and the settings of each, which are written figure.KEY=VALUE. Ctrl-C leaves the files "
+     "of an earlier figure as they are; what passes over many images (rate_distortion, "
+     "loss_by_timestep, progressive_quality) goes on where it stopped.",
      {"ddpm figure interpolation runs/digits figure.pairs=4",
       "ddpm figure rate_distortion runs/digits --out paper/figures",
       "ddpm figure samples runs/digits --seed 1 sampling.sampler.name=ddim",

@@ -1,6 +1,7 @@
 // ddpm list: everything that a configuration can name, and the shipped studies.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "data/registry.h"
@@ -74,9 +75,11 @@ int run_list(const std::string& wanted, const OutputOptions& output) {
     if (!output.json) fmt::print("{}{} ({})\n", first ? "" : "\n", kind.name, kind.key);
     first = false;
     json[kind.name] = nlohmann::ordered_json::array();
+    size_t width = 0;
+    for (const Item& item : kind.items) width = std::max(width, item.name.size());
     for (const Item& item : kind.items) {
       json[kind.name].push_back({{"name", item.name}, {"help", item.help}});
-      if (!output.json) fmt::print("  {:<21} {}\n", item.name, item.help);
+      if (!output.json) fmt::print("  {:<{}}  {}\n", item.name, width, item.help);
     }
   }
   if (output.json) print_json(json);

@@ -28,24 +28,44 @@ std::string source_of(const SweepOutcome& outcome) {
                      outcome.step, outcome.seed);
 }
 
-// A row of pictures for each cell: columns share their x_T.
+// A row of pictures for each cell, black where it failed: columns share their x_T.
 void draw_cells(const SweepOutcome& outcome) {
   if (!has_pictures(outcome.image_shape)) return;
   const int64_t size = outcome.image_shape.numel();
   PictureGrid grid{.rows = static_cast<int64_t>(outcome.cells.size()),
-                   .columns = static_cast<int64_t>(outcome.cells[0].shown.size()) / size,
+                   .columns = 0,
                    .image_shape = outcome.image_shape,
                    .levels = outcome.levels,
                    .images = {}};
+  for (const SweepCell& cell : outcome.cells)
+    grid.columns = std::max(grid.columns, std::ssize(cell.shown) / size);
+  if (grid.columns == 0) return;
   for (const SweepCell& cell : outcome.cells) {
     grid.images.insert(grid.images.end(), cell.shown.begin(), cell.shown.end());
     grid.row_labels.push_back(cell.label());
+    grid.images.resize(grid.row_labels.size() * static_cast<size_t>(grid.columns * size), -1);
   }
   FigureFiles files(outcome.folder, "sweep");
   files.pictures({.title = "One checkpoint, drawn in many ways",
                   .caption = "Every column starts from one x_T.",
                   .source = source_of(outcome)},
                  grid);
+}
+
+// Settings under which a model diverges are a result of the sweep, unless it has no other.
+int exit_code(const SweepOutcome& outcome) {
+  const auto count = [&](const char* status) {
+    return std::count_if(outcome.cells.begin(), outcome.cells.end(),
+                         [&](const SweepCell& cell) { return cell.status == status; });
+  };
+  if (const auto failed = count("failed"); failed > 0) {
+    spdlog::error("{} of {} cells failed; the same command tries them again", failed,
+                  outcome.cells.size());
+    return kExitFailed;
+  }
+  if (count("completed") > 0) return kExitOk;
+  spdlog::error("every cell of '{}' diverged: its samples are no images", outcome.run);
+  return kExitDiverged;
 }
 
 // What tells a cell from others but its steps, as far as it does.
@@ -111,7 +131,7 @@ int run_sweep(const SweepOptions& options, const OutputOptions& output) {
   } else {
     fmt::print("{}", sweep_table(outcome));
   }
-  return kExitOk;
+  return exit_code(outcome);
 }
 
 }  // namespace
@@ -121,7 +141,8 @@ const Command kSweepCommand = {
      "RUN [options] [a.b=v ...]",
      "Evaluates one checkpoint under every combination of weights, sampler, steps, variance and "
      "clipping, from the same x_T, and prints one table. Cells that are finished are kept: the "
-     "same command goes on where it stopped.",
+     "same command goes on where it stopped. Cells that diverge are results; only if all do is the "
+     "exit code 3, and 1 if any fails.",
      {"ddpm sweep runs/digits",
       "ddpm sweep runs/digits --sampler ddim,dpm_solver++,unipc --steps 5,10,20,50 --clip clipped",
       "ddpm sweep runs/digits --variance fixed_small,fixed_large evaluation.samples=1000"},

@@ -147,7 +147,11 @@ std::vector<std::string> draw_figure(const FigureRequest& request) {
   FigureFiles files(request.out.empty() ? run.folder.file("figures") : request.out, request.name);
   files.set_source(source_of(run));
   const InterruptGuard guard;
-  figure->draw({run, files, request.progress});
+  try {
+    figure->draw({run, files, request.progress});
+  } catch (const Interrupted& stop) {
+    throw Interrupted(fmt::format("{}; no figure was written", stop.what()));
+  }
   return files.written();
 }
 

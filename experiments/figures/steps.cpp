@@ -44,7 +44,7 @@ Ticker::~Ticker() {
 void Ticker::tick() {
   ++done_;
   if (progress_) progress_->update(done_);
-  if (interrupt_signal()) throw Interrupted("stopped: no figure was written");
+  if (interrupt_signal()) throw Interrupted("stopped");
 }
 
 std::vector<float> decode_from(ReverseChain& chain, const Tensor& x, int64_t visited, int64_t first,

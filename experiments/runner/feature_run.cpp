@@ -3,72 +3,24 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <span>
 
 #include "experiments/metrics/inception_space.h"
 #include "experiments/runner/interrupt.h"
-#include "experiments/runner/result.h"
 #include "experiments/runner/sampling.h"
-#include "framework/io/hdf5_file.h"
+#include "experiments/runner/saved_work.h"
 #include "framework/io/sha256.h"
 
 namespace ddpm {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Clock = std::chrono::steady_clock;
-
-constexpr const char* kFormat = "ddpm.feature_pass";
-constexpr std::chrono::minutes kSaveEvery{3};
-
-// The file of work that is not finished, in the run's features/.
-class SavedWork {
- public:
-  SavedWork(const LoadedRun& run, const std::string& kind, const Json& key)
-      : key_(sha256_hex(key.dump())),
-        stem_(fmt::format("{}/{}-{}", run.folder.file("features"), kind, key_.substr(0, 12))) {}
-
-  // Beside the file, for what is kept.
-  std::string finished(const char* extension) const { return stem_ + extension; }
-
-  // Null when there is none.
-  std::unique_ptr<Hdf5Reader> load() const {
-    if (!std::filesystem::exists(path())) return nullptr;
-    auto file = std::make_unique<Hdf5Reader>(path());
-    DDPM_CHECK(file->has_attribute("/", "format") && file->string("/", "format") == kFormat &&
-                   file->string("/", "key") == key_,
-               "{}: not the pass that its name says; remove it to start the pass anew", path());
-    return file;
-  }
-
-  // write(file) once in kSaveEvery, or now.
-  template <class Write>
-  void save(bool now, const Write& write) {
-    if (!now && Clock::now() - saved_ < kSaveEvery) return;
-    std::filesystem::create_directories(std::filesystem::path(path()).parent_path());
-    Hdf5Writer file(path());
-    file.set_string("/", "format", kFormat);
-    file.set_string("/", "key", key_);
-    write(file);
-    file.commit();
-    saved_ = Clock::now();
-  }
-
-  void remove() const { std::filesystem::remove(path()); }
-
- private:
-  std::string path() const { return stem_ + ".h5"; }
-
-  std::string key_, stem_;
-  Clock::time_point saved_ = Clock::now();
-};
 
 // What a pass over images of the data itself depends on.
 Json reference_key(const LoadedRun& run, const FeatureSpace& space, const Split& split) {
-  return {{"format", kFormat},
+  return {{"format", SavedWork::kFormat},
           {"space", space_id(space)},
           {"images", split.count},
           {"image_shape", fmt::format("{}", run.model->image_shape)},
@@ -111,16 +63,6 @@ FeatureSummary reference_of_split(const LoadedRun& run, const FeatureSpace& spac
   spdlog::info("{} holds the statistics of the {} images; evaluation.inception_statistics takes it",
                kept, name);
   return summary;
-}
-
-Split as_images(const std::vector<float>& samples, const Dataset& dataset) {
-  Split split;
-  split.count = static_cast<int64_t>(samples.size()) / dataset.image_shape.numel();
-  if (dataset.levels > 0)
-    split.pixels = quantise(samples, dataset.levels);
-  else
-    split.values = samples;
-  return split;
 }
 
 // The samples drawn so far, in every space.
@@ -171,8 +113,9 @@ class SamplePass {
       references.push_back(
           {space_id(*s.space),
            sha256_hex(std::as_bytes(std::span(s.reference.statistics.covariance)))});
-    return {{"format", kFormat}, {"run", identity_json(run_)}, {"settings", run_.settings},
-            {"label", label},    {"shown", shown_values_},     {"references", references}};
+    return {{"format", SavedWork::kFormat}, {"run", identity_json(run_)},
+            {"settings", run_.settings},    {"label", label},
+            {"shown", shown_values_},       {"references", references}};
   }
 
   void add(const std::vector<float>& samples) {
@@ -218,6 +161,16 @@ class SamplePass {
 };
 
 }  // namespace
+
+Split as_images(const std::vector<float>& samples, const Dataset& dataset) {
+  Split split;
+  split.count = static_cast<int64_t>(samples.size()) / dataset.image_shape.numel();
+  if (dataset.levels > 0)
+    split.pixels = quantise(samples, dataset.levels);
+  else
+    split.values = samples;
+  return split;
+}
 
 std::vector<std::unique_ptr<FeatureSpace>> feature_spaces(const LoadedRun& run) {
   const EvaluationOptions& options = run.config->evaluation;

@@ -18,6 +18,9 @@ namespace ddpm {
 // data.
 std::vector<std::unique_ptr<FeatureSpace>> feature_spaces(const LoadedRun& run);
 
+// Samples as images of the data: clipped, and rounded to its grey levels.
+Split as_images(const std::vector<float>& samples, const Dataset& dataset);
+
 // A space and the images that samples are compared with in it.
 struct ReferencedSpace {
   std::shared_ptr<const FeatureSpace> space;

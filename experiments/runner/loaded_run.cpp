@@ -103,13 +103,33 @@ std::unique_ptr<FeatureExtractor> extractor_of(const LoadedRun& run) {
   return fits ? std::move(extractor) : nullptr;
 }
 
-Tensor model_images(const LoadedRun& run, const Split& split, int64_t first, int64_t count) {
-  const Split part = slice(split, run.model->image_shape, first, count);
-  const Tensor images = upload_images(part, run.model->image_shape, run.model->process.device());
-  std::vector<int32_t> rows(static_cast<size_t>(count));
+Tensor model_images(const LoadedRun& run, const Split& split, std::span<const int32_t> images) {
+  const int64_t size = run.model->image_shape.numel(), count = std::ssize(images);
+  const auto pick = [&](const auto& values) {
+    std::decay_t<decltype(values)> picked;
+    if (values.empty()) return picked;
+    for (const int32_t image : images) {
+      DDPM_ASSERT(image >= 0 && image < split.count, "image {} of {}", image, split.count);
+      picked.insert(picked.end(), values.begin() + image * size,
+                    values.begin() + (image + 1) * size);
+    }
+    return picked;
+  };
+  Split part;
+  part.count = count;
+  part.pixels = pick(split.pixels);
+  part.values = pick(split.values);
+  const Tensor uploaded = upload_images(part, run.model->image_shape, run.model->process.device());
+  std::vector<int32_t> rows(images.size());
   std::iota(rows.begin(), rows.end(), 0);
-  return gather_images(images, Tensor::from_host(rows, {count}, images.device()), {},
+  return gather_images(uploaded, Tensor::from_host(rows, {count}, uploaded.device()), {},
                        run.dataset.levels, run.model->process.dtype());
+}
+
+Tensor model_images(const LoadedRun& run, const Split& split, int64_t first, int64_t count) {
+  std::vector<int32_t> images(static_cast<size_t>(count));
+  std::iota(images.begin(), images.end(), static_cast<int32_t>(first));
+  return model_images(run, split, images);
 }
 
 }  // namespace ddpm

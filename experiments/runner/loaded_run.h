@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,8 +37,9 @@ nlohmann::ordered_json identity_json(const LoadedRun& run);
 // where there is none. A named one that is not for these data is a UserError.
 std::unique_ptr<FeatureExtractor> extractor_of(const LoadedRun& run);
 
-// Images first .. first + count - 1 of a split of the run's data, as the network takes them:
-// (count, H, W, C) on its device.
+// Images of a split of the run's data, as the network takes them: (count, H, W, C) on its device.
+Tensor model_images(const LoadedRun& run, const Split& split, std::span<const int32_t> images);
+// Those from first to first + count - 1.
 Tensor model_images(const LoadedRun& run, const Split& split, int64_t first, int64_t count);
 
 }  // namespace ddpm

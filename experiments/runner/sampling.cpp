@@ -12,7 +12,8 @@ namespace ddpm {
 
 void stream_samples(const DiffusionModel& model, const Sampler& sampler, uint64_t seed,
                     int64_t first, int64_t count, int64_t batch_size, ProgressSink* progress,
-                    const std::function<void(const std::vector<float>&)>& take) {
+                    const std::function<void(const std::vector<float>&)>& take,
+                    const SampleObserver& observe) {
   const Shape& image = model.image_shape;
   std::optional<ReverseChain> chain;  // of one batch size: a smaller last batch has its own
   const auto use_chain_of = [&](int64_t images) {
@@ -27,9 +28,10 @@ void stream_samples(const DiffusionModel& model, const Sampler& sampler, uint64_
         const int64_t batches = (count + batch_size - 1) / batch_size;
         progress->begin("sample", batches * chain->steps());
       }
-      const Tensor x = sample(*chain, first + begin, [&](int64_t, const ReverseChain&) {
+      const Tensor x = sample(*chain, first + begin, [&](int64_t done, const ReverseChain& c) {
         if (progress) progress->update(++steps);
         if (interrupt_signal()) throw Interrupted("sampling was interrupted");
+        if (observe) observe(done, c);
       });
       take(x.to_host<float>());
     }

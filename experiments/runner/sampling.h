@@ -13,10 +13,12 @@ namespace ddpm {
 
 // Images first .. first + count - 1 of the seed as the chain leaves them, neither clipped nor
 // checked: (count, H, W, C) on the host. They do not depend on the batch size.
-// `take` gets them batch by batch, `draw_samples` returns them all.
+// `take` gets them batch by batch, after `observe` every step of the batch; `draw_samples` returns
+// them all.
 void stream_samples(const DiffusionModel& model, const Sampler& sampler, uint64_t seed,
                     int64_t first, int64_t count, int64_t batch_size, ProgressSink* progress,
-                    const std::function<void(const std::vector<float>&)>& take);
+                    const std::function<void(const std::vector<float>&)>& take,
+                    const SampleObserver& observe = {});
 std::vector<float> draw_samples(const DiffusionModel& model, const Sampler& sampler, uint64_t seed,
                                 int64_t first, int64_t count, int64_t batch_size,
                                 ProgressSink* progress = nullptr);

@@ -218,6 +218,8 @@ class Study {
                 {"metrics", Json::object()}};
     result["status"] = name_of(RunStatus::kFailed);
     result["reason"] = reason;
+    if (request_.announce)
+      request_.announce(fmt::format("{}, seed {} failed: {}", cell.variant, cell.seed, reason));
     failures_[cell.folder] = result;
     try {
       fs::create_directories(cell.folder);

@@ -114,30 +114,40 @@ class Sweep {
 
   SweepOutcome execute() {
     const InterruptGuard guard;
+    size_t kept = 0;
     for (size_t i = 0; i < outcome_.cells.size(); ++i) {
       SweepCell& cell = outcome_.cells[i];
       use_weights(cell.weights);
-      const std::string path = path_of(cell);
-      if (std::filesystem::exists(path)) {
-        load(cell, path);
-        continue;
-      }
-      if (request_.announce)
-        request_.announce(fmt::format("{}/{} {}", i + 1, outcome_.cells.size(), cell.label()));
       try {
-        measure(cell);
+        const std::string path = path_of(cell);
+        if (std::filesystem::exists(path)) {
+          load(cell, path);
+        } else {
+          announce(fmt::format("{}/{} {}", i + 1, outcome_.cells.size(), cell.label()));
+          measure(cell);
+          save(cell, path);
+        }
+        ++kept;
       } catch (const Interrupted&) {
         throw Interrupted(
-            fmt::format("stopped: {} of {} cells are kept; the same command goes on there", i,
+            fmt::format("stopped: {} of {} cells are kept; the same command goes on there", kept,
                         outcome_.cells.size()));
+      } catch (const std::exception& error) {
+        cell.status = "failed";
+        cell.reason = error.what();
+        cell.metrics.clear();
+        announce(fmt::format("{} failed: {}", cell.label(), cell.reason));
       }
-      save(cell, path);
     }
     write_tables();
     return std::move(outcome_);
   }
 
  private:
+  void announce(const std::string& message) const {
+    if (request_.announce) request_.announce(message);
+  }
+
   void make_cells() {
     const LoadedRun& run = *run_;
     const std::vector<std::string> all_weights = weight_names(run.info.average_decay.size());
@@ -307,6 +317,7 @@ Json to_json(const SweepOutcome& outcome) {
                      {"clipping", cell.clipping},
                      {"status", cell.status},
                      {"metrics", metrics_json(cell)}});
+    if (!cell.reason.empty()) cells.back()["reason"] = cell.reason;
   }
   return {
       {"schema", "ddpm.sweep/1"}, {"dataset", outcome.dataset},  {"step", outcome.step},

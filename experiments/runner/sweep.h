@@ -1,7 +1,8 @@
 // Sweep: one checkpoint, many questions. The same images (the same x_T, and where steps are the
 // same, the same noise) are drawn with every combination of weights, sampler, number of steps,
 // reverse variance and clipping, and measured; the bound is measured where it belongs to the
-// combination. Finished cells are kept on disk: the same call goes on where it stopped.
+// combination. Finished cells are kept on disk: the same call goes on where it stopped. A cell that
+// fails does not stop the others.
 #pragma once
 
 #include <functional>
@@ -35,8 +36,9 @@ struct SweepCell {
   std::string weights, sampler;
   int64_t steps = 0;  // as the sampler's setting
   std::string variance, clipping;
-  int64_t evaluations = 0;        // of the network
-  std::string status = {};        // "completed", or "diverged": the samples are no images
+  int64_t evaluations = 0;  // of the network
+  // "completed"; "diverged": the samples are no images; "failed": an error, the reason
+  std::string status = {}, reason = {};
   MetricValues metrics = {};      // nll_test and nll_test_se only for all T ancestral steps
   std::vector<float> shown = {};  // the first images, (shown, H, W, C)
 

@@ -46,15 +46,22 @@ Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Da
 
 void Trainer::add_gradients(const Tensor& indices, const Tensor& flips, const Tensor& t) {
   const Tensor x0 = gather_images(images_, indices, flips, levels_, model_.process.dtype());
-  Tensor noise = Tensor::like(x0);
-  fill_normal({seed_, random_site("train/noise"), state_.counter}, noise);
+  const auto normal = [&](const char* site) {
+    Tensor x = Tensor::like(x0);
+    fill_normal({seed_, random_site(site), state_.counter}, x);
+    return x;
+  };
+  const Tensor noise = normal("train/noise");
+  Tensor second_noise;
+  if (model_.process.loss().needs_second_noise()) second_noise = normal("train/second_noise");
   const DropoutSource dropout{seed_, state_.counter};
   const Model network = [&](const Tensor& x_t, const Tensor& at) {
     return (*model_.network)(x_t, at, &dropout);
   };
   Tape tape;
-  const Tensor loss = scale(mean(model_.process.training_losses(network, x0, t, noise)),
-                            1 / static_cast<double>(parts_));
+  const Tensor loss =
+      scale(mean(model_.process.training_losses(network, x0, t, noise, second_noise)),
+            1 / static_cast<double>(parts_));
   tape.backward(loss);
   loss_sum_.copy_from(add(loss_sum_, loss.detach()));
 }

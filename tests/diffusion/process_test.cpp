@@ -17,7 +17,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-const std::vector<std::string> kParameterizations = {"epsilon", "x0", "previous_mean", "velocity"};
+const std::vector<std::string> kParameterizations = {"epsilon", "x0", "previous_mean", "step_noise",
+                                                     "velocity"};
 
 std::string predicting(const std::string& parameterization, const std::string& more = "") {
   return "{\"parameterization\": \"" + parameterization + "\"" + more + "}";

@@ -21,10 +21,10 @@ TEST(Registry, NamesTheVariants) {
   EXPECT_THAT(schedules().names(), ElementsAre("linear", "quadratic", "constant", "jsd", "warmup10",
                                                "warmup50", "cosine"));
   EXPECT_THAT(parameterizations().names(),
-              ElementsAre("epsilon", "x0", "previous_mean", "velocity"));
+              ElementsAre("epsilon", "x0", "previous_mean", "step_noise", "velocity"));
   EXPECT_THAT(variances().names(),
               ElementsAre("fixed_small", "fixed_large", "learned", "learned_range"));
-  EXPECT_THAT(losses().names(), ElementsAre("simple", "variational", "hybrid"));
+  EXPECT_THAT(losses().names(), ElementsAre("simple", "two_noise", "variational", "hybrid"));
   EXPECT_THAT(samplers().names(),
               ElementsAre("ancestral", "ddim", "dpm_solver", "dpm_solver++", "unipc", "heun"));
 }
@@ -44,10 +44,12 @@ struct Laboratory {
       : process(process_of(json, 256, DType::kF32)),
         weights(Tensor::empty({3, 4, 4, process.output_channels(2)}, DType::kF32, Device::kCpu)),
         x0(Tensor::empty({3, 4, 4, 2}, DType::kF32, Device::kCpu)),
-        noise(Tensor::like(x0)) {
+        noise(Tensor::like(x0)),
+        second_noise(Tensor::like(x0)) {
     fill_normal(stream("weights"), weights);
     fill_uniform(stream("x0"), -1, 1, x0);
     fill_normal(stream("noise"), noise);
+    fill_normal(stream("second_noise"), second_noise);
     weights.set_requires_grad(true);
   }
   static RandomStream stream(const char* site) {
@@ -58,7 +60,7 @@ struct Laboratory {
   }
 
   GaussianDiffusion process;
-  Tensor weights, x0, noise;  // (N, H, W, C), here and below
+  Tensor weights, x0, noise, second_noise;  // (N, H, W, C), here and below
 };
 
 void expect_finite(const Tensor& x, const std::string& what) {
@@ -71,7 +73,9 @@ TEST(Registry, EveryCombinationTrainsAndSamples) {
     for (const std::string& parameterization : parameterizations().names())
       for (const std::string& variance : variances().names())
         for (const std::string& loss : losses().names()) {
-          if (schedule == "jsd" && parameterization == "epsilon") continue;
+          if (schedule == "jsd" &&
+              (parameterization == "epsilon" || parameterization == "step_noise"))
+            continue;
           if (losses().make(loss)->objection(*variances().make(variance))) continue;
           const std::string json =
               fmt::format(R"({{"timesteps": 20, "schedule": "{}", "parameterization": "{}",
@@ -80,8 +84,8 @@ TEST(Registry, EveryCombinationTrainsAndSamples) {
           const Laboratory lab(json);
           {
             Tape tape;
-            const Tensor losses_of_samples =
-                lab.process.training_losses(lab.model(), lab.x0, steps({0, 7, 19}), lab.noise);
+            const Tensor losses_of_samples = lab.process.training_losses(
+                lab.model(), lab.x0, steps({0, 7, 19}), lab.noise, lab.second_noise);
             ASSERT_EQ(losses_of_samples.shape(), Shape({3}));
             expect_finite(losses_of_samples, json);
             tape.backward(mean(losses_of_samples));
@@ -94,7 +98,8 @@ TEST(Registry, EveryCombinationTrainsAndSamples) {
             expect_finite(sample(chain, 0), json);
           }
         }
-  EXPECT_EQ(trained, (7 * 4 - 1) * (2 * 2 + 2 * 2));
+  // simple and two_noise train two variances, hybrid the two others, the bound all four.
+  EXPECT_EQ(trained, (7 * 5 - 2) * (2 * 2 + 2 + 4));
 }
 
 TEST(TimestepSampler, IsUniformOverAllTimesteps) {

@@ -1,5 +1,6 @@
 // Samples scored and exported end to end: with Inception's weights of the goldens, from reference
 // images and from a file; stopped and gone on with; for other programs.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -155,6 +156,42 @@ TEST_F(FeatureProgram, ReferenceFeaturesThatWereStoppedEndWithTheSameNumbers) {
   EXPECT_EQ(result_of(stopped)["metrics"], result_of(whole)["metrics"]);
   const fs::path kept = fs::directory_iterator(whole + "/features")->path();
   EXPECT_EQ(read_file(stopped + "/features/" + kept.filename().string()), read_file(kept));
+}
+
+TEST_F(FeatureProgram, QualityInInceptionsSpaceHasAScore) {
+  const std::string out = *shared_ / "few", inception = "evaluation.inception_weights=" + weights();
+  ASSERT_EQ(
+      ddpm({"figure", "progressive_quality", out, "figure.images=12", "figure.points=2", inception})
+          .exit_code,
+      0);
+  ASSERT_EQ(run(eval(out, {"evaluation.samples=12", inception})).exit_code, 0);
+  const Json metrics = result_of(out)["metrics"];
+  const std::string csv = read_file(out + "/figures/progressive_quality.csv");
+  for (const char* metric : {"fd_digits1", "fid[tf]", "is[tf]"}) {
+    EXPECT_THAT(csv, HasSubstr(fmt::format("\n1,40,{},", metric)));
+    const std::string last = fmt::format("\n40,1,{},", metric);
+    ASSERT_THAT(csv, HasSubstr(last));
+    const double value = std::stod(csv.substr(csv.find(last) + last.size()));
+    // The last estimates are the samples up to rounding, which few pixels show.
+    EXPECT_NEAR(value, metrics[metric], 1e-3 * value) << metric;
+  }
+  EXPECT_THAT(read_file(out + "/figures/progressive_quality.svg"),
+              HasSubstr("In digits1 against 16 images. In tf against 16 images."));
+}
+
+TEST_F(FeatureProgram, QualityThatWasStoppedEndsWithTheSameNumbers) {
+  const std::string whole = copy("whole"), stopped = copy("stopped");
+  const auto figure = [](const std::string& out) {
+    return std::vector<std::string>{
+        "figure",          "progressive_quality", out,   "figure.images=600",
+        "figure.points=4", "--progress",          "none"};
+  };
+  ASSERT_EQ(run(figure(whole)).exit_code, 0);
+  interrupt(figure(stopped), 3,
+            "of 600 samples are saved; the same command goes on there; no figure was written");
+  EXPECT_EQ(read_file(stopped + "/figures/progressive_quality.csv"),
+            read_file(whole + "/figures/progressive_quality.csv"));
+  EXPECT_TRUE(fs::is_empty(stopped + "/features"));
 }
 
 TEST_F(FeatureProgram, SamplesAreExportedForOtherPrograms) {

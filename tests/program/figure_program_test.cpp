@@ -2,11 +2,14 @@
 // what the pictures must show; wrong input.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <sstream>
 
 #include "framework/io/hdf5_file.h"
@@ -118,6 +121,93 @@ TEST_F(FigureProgram, GenerationEndsWithTheSamples) {
     EXPECT_GT(distance(estimates.at(i, 0), samples.at(0, i)), 0.1);
     EXPECT_EQ(averages.at(1, i), samples.at(0, i)) << "decay 0.9 is the run's default";
     EXPECT_NE(averages.at(0, i), averages.at(2, i));
+  }
+}
+
+// Two losses of one expectation: the mean gradients agree within errors, the second noise adds
+// variance, except at t = 1, where there is no step before and the losses are one.
+TEST_F(FigureProgram, TwoNoisesAddVarianceToTheSameGradient) {
+  const std::string out = copy("run");
+  const auto rows = read_csv(draw("gradient_variance", out, {"figure.pairs=40"}) + ".csv");
+  std::map<std::string, std::pair<double, double>> values;  // with their standard errors
+  std::set<std::string> steps;
+  for (size_t i = 1; i < rows.size(); ++i) {
+    ASSERT_EQ(rows[i].size(), 5u);
+    steps.insert(rows[i][0]);
+    values[rows[i][0] + " " + rows[i][1] + " " + rows[i][2]] = {std::stod(rows[i][3]),
+                                                                std::stod(rows[i][4])};
+  }
+  EXPECT_EQ(values.size(), 4 * steps.size());
+  EXPECT_TRUE(steps.contains("1") && steps.contains("40") && steps.contains("uniform"));
+  for (const std::string& t : steps) {
+    const auto [one, one_error] = values[t + " simple variance"];
+    const auto [two, two_error] = values[t + " two_noise variance"];
+    const auto [mean, mean_error] = values[t + " simple squared_mean"];
+    const auto [other, other_error] = values[t + " two_noise squared_mean"];
+    EXPECT_NEAR(mean, other, 4.5 * std::hypot(mean_error, other_error)) << t;
+    if (t == "1") {
+      EXPECT_EQ(one, two);
+    } else {
+      EXPECT_GT(two, one) << t << ", of the same batches";
+    }
+    if (t == "40" || t == "uniform") {
+      EXPECT_GT(two - one, 4.5 * std::hypot(one_error, two_error)) << t;
+    }
+  }
+}
+
+TEST_F(FigureProgram, QualityEndsWithThatOfTheSamples) {
+  const std::string out = copy("run");
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"figure.images=64", "figure.points=5"});
+    return read_csv(draw("progressive_quality", out, more) + ".csv");
+  };
+  const auto rows = with({});
+  ASSERT_EQ(rows.size(), 1 + 5u);
+  EXPECT_EQ(rows[1], (std::vector<std::string>{"1", "40", "fd_digits1", rows[1][3]}));
+  EXPECT_EQ(rows[5], (std::vector<std::string>{"40", "1", "fd_digits1", rows[5][3]}));
+  for (size_t i = 2; i < rows.size(); ++i) EXPECT_NE(rows[i][3], rows[i - 1][3]);
+  EXPECT_EQ(with({"sampling.batch_size=7"}), rows) << "whatever the batches";
+
+  ASSERT_EQ(ddpm({"eval", out, "--metrics", "samples", "evaluation.samples=64"}).exit_code, 0);
+  const double distance =
+      nlohmann::json::parse(read_file(out + "/result.json"))["metrics"]["fd_digits1"];
+  // The last estimate is the sample up to rounding, and few pixels lie so near to the border of two
+  // grey levels that it matters.
+  EXPECT_NEAR(std::stod(rows[5][3]), distance, 1e-3 * distance);
+
+  const auto fewer = with({"sampling.sampler.name=ddim", "sampling.sampler.steps=3"});
+  ASSERT_EQ(fewer.size(), 1 + 3u) << "as many as there are steps";
+  EXPECT_TRUE(fs::is_empty(out + "/features")) << "what was saved on the way";
+}
+
+TEST_F(FigureProgram, CtrlCLeavesTheEarlierFigure) {
+  const std::string out = copy("run");
+  const std::vector<std::vector<std::string>> figures = {
+      {"samples", "figure.rows=256", "figure.columns=256"},
+      {"gradient_variance", "figure.pairs=100000"},
+      {"progressive_quality", "figure.images=1000000"}};
+  for (const auto& large : figures) {
+    draw(large[0], out);
+    std::map<std::string, std::string> before;
+    for (const auto& entry : fs::directory_iterator(out + "/figures"))
+      before[entry.path()] = read_file(entry.path());
+    std::vector<std::string> arguments = {"figure", large[0], out, "--progress", "none"};
+    arguments.insert(arguments.end(), large.begin() + 1, large.end());
+    Finished stopped;
+    // Later and later: a signal that comes before the run is loaded ends the program unheard.
+    for (useconds_t delay = 200'000; stopped.err.empty() && delay < 10'000'000; delay *= 2) {
+      Program program(arguments);
+      usleep(delay);
+      program.signal(SIGINT);
+      stopped = program.wait();
+      EXPECT_EQ(stopped.exit_code, 130);
+    }
+    EXPECT_THAT(stopped.err, HasSubstr("; no figure was written\n"));
+    std::map<std::string, std::string> after;
+    for (const auto& entry : fs::directory_iterator(out + "/figures"))
+      after[entry.path()] = read_file(entry.path());
+    EXPECT_EQ(after, before) << large[0];
   }
 }
 
@@ -325,6 +415,7 @@ TEST_F(FigureProgram, PointsHaveNoPictures) {
   const std::string out = folder_ / "points";
   ASSERT_EQ(ddpm({"train", "-c", folder_ / "points.json", "--out", out}).exit_code, 0);
   expect_refusal(out, {"samples", out}, "have no pictures");
+  expect_refusal(out, {"progressive_quality", out}, "no feature extractor is shipped for data");
   draw("rate_distortion", out);
   EXPECT_THAT(read_file(out + "/figures/rate_distortion.svg"), HasSubstr(">RMSE<"));
 }

@@ -154,6 +154,7 @@ TEST_F(StudyProgram, SurvivesAFailingCell) {
   write_file(out_ + "/runs/00000-simple-s0", "in the way");
   const Finished result = run(ablate({"--only", "simple"}));
   EXPECT_EQ(result.exit_code, 1) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("simple, seed 0 failed: " + out_));
   EXPECT_EQ(nlohmann::json::parse(read_file(out_ + "/runs/00001-simple-s1/result.json"))["status"],
             "completed");
 }

@@ -128,6 +128,47 @@ TEST_F(SweepProgram, CtrlCSaysWhatIsKept) {
   EXPECT_FALSE(fs::exists(out + "/sweep/sweep.json"));
 }
 
+TEST_F(SweepProgram, ACellThatFailsDoesNotStopTheOthers) {
+  const std::string out = copy("run");
+  const std::vector<std::string> arguments = {"sweep", out,      "--sampler", "ddim",   "--steps",
+                                              "5,10",  "--clip", "clipped",   "--json", "--quiet"};
+  const Finished whole = ddpm(arguments);
+  ASSERT_EQ(whole.exit_code, 0) << whole.err;
+  const std::string broken = fs::directory_iterator(out + "/sweep/cells")->path();
+  write_file(broken, "no HDF5");
+  const Finished result = ddpm(arguments);
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("1 of 2 cells failed; the same command tries them again"));
+  const Json cells = Json::parse(result.out)["cells"], before = Json::parse(whole.out)["cells"];
+  ASSERT_EQ(cells.size(), 2u);
+  const size_t failed = cells[0]["status"] == "failed" ? 0 : 1;
+  EXPECT_EQ(cells[failed]["status"], "failed");
+  EXPECT_THAT(cells[failed]["reason"].get<std::string>(), HasSubstr(broken));
+  EXPECT_EQ(cells[failed]["metrics"], Json::object());
+  EXPECT_EQ(cells[1 - failed], before[1 - failed]);
+  const auto pictures = Hdf5Reader(out + "/sweep/sweep.h5").read<float>("/images", {16, 8, 8, 1});
+  EXPECT_EQ(pictures[failed * 8 * 64], -1) << "a row of its own, in black";
+  fs::remove(broken);
+  EXPECT_EQ(ddpm(arguments).out, whole.out);
+}
+
+TEST_F(SweepProgram, DivergenceIsAResultUnlessThereIsNoOther) {
+  const std::string out = copy("run");
+  const auto axes = [](const std::string& run, const std::string& clippings) {
+    return std::vector<std::string>{"sweep",      run,           "--sampler", "ancestral",
+                                    "--variance", "fixed_large", "--steps",   "40",
+                                    "--weights",  "raw",         "--clip",    clippings};
+  };
+  const Finished both = ddpm(axes(out, "clipped,unclipped"));
+  EXPECT_EQ(both.exit_code, 0) << both.err;
+  EXPECT_THAT(both.out, HasSubstr("completed"));
+  EXPECT_THAT(both.out, HasSubstr("diverged"));
+  const Finished one = ddpm(axes(out, "unclipped"));
+  EXPECT_EQ(one.exit_code, 3);
+  EXPECT_THAT(one.err, HasSubstr("every cell of '" + out + "' diverged"));
+  EXPECT_THAT(one.out, HasSubstr("diverged"));
+}
+
 TEST_F(SweepProgram, ALearnedVarianceBelongsToSingleSteps) {
   write_file(folder_ / "learned.json", R"({
     "model": {"name": "unet", "base_channels": 8, "channel_multipliers": [1, 2],

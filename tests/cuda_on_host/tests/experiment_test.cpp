@@ -99,6 +99,18 @@ TEST_F(CudaExperiment, AccumulatesAsTheCpuDoes) {
   EXPECT_NEAR(cuda, cpu, 1e-4 * cpu);  // as above
 }
 
+TEST_F(CudaExperiment, TrainsWithTwoNoisesAsTheCpuDoes) {
+  const std::vector<std::string> settings = {"diffusion.loss=two_noise",
+                                             "diffusion.parameterization=step_noise"};
+  ASSERT_EQ(train_with(settings).status, RunStatus::kCompleted);
+  const double cuda = result()["metrics"]["loss_final"];
+  std::vector<std::string> on_cpu = settings;
+  on_cpu.push_back("device=cpu");
+  ASSERT_EQ(train_with(on_cpu).status, RunStatus::kCompleted);
+  const double cpu = result()["metrics"]["loss_final"];
+  EXPECT_NEAR(cuda, cpu, 1e-4 * cpu);  // as above
+}
+
 TEST_F(CudaExperiment, AutoFallsBackByNameAndCudaDoesNot) {
   const DeviceScope scope({.driver_version = 12040});
   ASSERT_EQ(train_with({"device=auto"}).status, RunStatus::kCompleted);

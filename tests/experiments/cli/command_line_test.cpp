@@ -181,7 +181,7 @@ Options:
                               auto; auto, always, never]
 
 Exit codes:
-  0 success; 1 the run failed; 2 wrong usage or configuration; 3 training diverged;
+  0 success; 1 the run failed; 2 wrong usage or configuration; 3 diverged;
   130, 143 stopped by SIGINT, SIGTERM (after a checkpoint)
 
 Files:

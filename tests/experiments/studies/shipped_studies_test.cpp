@@ -146,7 +146,7 @@ TEST(ShippedStudies, TimestepsSpendTheSameNoise) {
     const ExperimentConfig experiment(reader);
     const int timesteps = experiment.diffusion.timesteps;
     const std::vector<double> betas = experiment.diffusion.schedule->betas(timesteps);
-    EXPECT_EQ(variant, fmt::format("T-{}", timesteps));
+    EXPECT_EQ(variant, fmt::format("timesteps={}", timesteps));
     EXPECT_NEAR(std::accumulate(betas.begin(), betas.end(), 0.0), 10.05, 1e-9) << variant;
   }
 }
