@@ -345,11 +345,12 @@ __global__ void group_norm_backward_kernel(ChannelTiles tiles, NormPointers<T> n
 }
 // All three
 template <int kWidth, class T, class A>
-__global__ void __launch_bounds__(kThreads, sizeof(A) == 8 ? 1 : 4)  // blocks of 16x16x256 at once
-    group_norm_small_backward_kernel(ChannelTiles tiles, NormPointers<T> norm, Tail<A> tail,
-                                     const T* __restrict__ x, const T* __restrict__ skip,
-                                     const T* __restrict__ dy, A* sum_du, A* sum_du_xhat,
-                                     A* constant, A* slope, InputGradients<T> gradients) {
+__global__ void group_norm_small_backward_kernel(ChannelTiles tiles, NormPointers<T> norm,
+                                                 Tail<A> tail, const T* __restrict__ x,
+                                                 const T* __restrict__ skip,
+                                                 const T* __restrict__ dy, A* sum_du,
+                                                 A* sum_du_xhat, A* constant, A* slope,
+                                                 InputGradients<T> gradients) {
   const ChannelTile tile(tiles, kWidth);
   sum_gradients<kWidth>(tiles, tile, norm, tail, x, skip, dy, sum_du, sum_du_xhat);
   __syncthreads();
