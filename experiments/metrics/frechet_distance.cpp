@@ -2,6 +2,7 @@
 
 #include "experiments/metrics/feature_matrix.h"
 // After the header that quietens it.
+#include <Eigen/Cholesky>
 #include <Eigen/Eigenvalues>
 #include <algorithm>
 #include <cmath>
@@ -39,10 +40,16 @@ FrechetReference::FrechetReference(const FeatureStatistics& s)
     : mean_(s.mean), factor_(s.covariance.size()) {
   const ConstMatrix covariance(s.covariance.data(), s.dimension, s.dimension);
   trace_ = covariance.trace();
-  const auto solver = decompose(covariance, Eigen::ComputeEigenvectors);
+  Eigen::Map<Matrix> factor(factor_.data(), s.dimension, s.dimension);
+  // Cholesky's takes a twentieth of the time, but needs full rank. Where it ends, it is as exact as
+  // the other: |S - L L^T| is within rounding of |S|.
+  if (const Eigen::LLT<Matrix> cholesky(covariance); cholesky.info() == Eigen::Success) {
+    factor = cholesky.matrixL();
+    return;
+  }
   // Eigenvalues that rounding made negative are zero.
-  Eigen::Map<Matrix>(factor_.data(), s.dimension, s.dimension) =
-      solver.eigenvectors() * solver.eigenvalues().cwiseMax(0).cwiseSqrt().asDiagonal();
+  const auto solver = decompose(covariance, Eigen::ComputeEigenvectors);
+  factor = solver.eigenvectors() * solver.eigenvalues().cwiseMax(0).cwiseSqrt().asDiagonal();
 }
 
 double FrechetReference::distance(const FeatureStatistics& other) const {

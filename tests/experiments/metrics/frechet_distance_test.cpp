@@ -118,6 +118,13 @@ TEST(FrechetDistance, OfSingularSetsCountsTheirMeans) {
               1e-7);  // roots of rounding errors of 1e-16
 }
 
+TEST(FrechetDistance, IsSymmetricBetweenSingularAndFullRank) {
+  // One side is factored by its eigenvectors, the other by Cholesky's method.
+  const FeatureStatistics singular(normal_features(40, 64, 1)), full(normal_features(500, 64, 2));
+  const double forth = frechet_distance(singular, full), back = frechet_distance(full, singular);
+  EXPECT_NEAR(forth, back, 1e-6 * forth);  // roots of eigenvalues of 1e-15 in the null space
+}
+
 TEST(FrechetDistance, OfEqualLawsFallsLikeOneOverN) {
   // The bias that the header warns of. To first order in 1 / N, at unit covariance on both sides,
   // it is tr (S1 - S2)^2 / 4 = d (d + 1) / (2 N) and 2 d / N from the means; the next order is
