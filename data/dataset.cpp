@@ -1,8 +1,8 @@
 // Digests of what was read.
 #include "data/dataset.h"
 
+#include <algorithm>
 #include <bit>
-#include <span>
 #include <type_traits>
 
 #include "framework/core/check.h"
@@ -25,6 +25,21 @@ Split slice(const Split& split, const Shape& image_shape, int64_t first, int64_t
   part.pixels = cut(split.pixels, image_shape.numel());
   part.values = cut(split.values, image_shape.numel());
   part.labels = cut(split.labels, 1);
+  return part;
+}
+
+Split of_classes(const Split& split, const Shape& image_shape, std::span<const int64_t> classes) {
+  Split part = slice(split, image_shape, 0, classes.empty() ? split.count : 0);
+  const auto append = [](auto& to, const auto& from, int64_t i, int64_t size) {
+    if (!from.empty()) to.insert(to.end(), from.begin() + i * size, from.begin() + (i + 1) * size);
+  };
+  for (int64_t i = 0; !classes.empty() && i < std::ssize(split.labels); ++i) {
+    if (std::find(classes.begin(), classes.end(), split.labels[i]) == classes.end()) continue;
+    append(part.pixels, split.pixels, i, image_shape.numel());
+    append(part.values, split.values, i, image_shape.numel());
+    append(part.labels, split.labels, i, 1);
+    ++part.count;
+  }
   return part;
 }
 

@@ -3,6 +3,7 @@
 #include "framework/ops/attention.h"
 #include "framework/ops/concat.h"
 #include "framework/ops/elementwise.h"
+#include "framework/ops/embedding.h"
 #include "framework/ops/linear.h"
 #include "framework/ops/resample.h"
 #include "framework/ops/timestep.h"
@@ -18,6 +19,19 @@ TimeEmbedding::TimeEmbedding(const Scope& scope, int64_t base)
 
 Tensor TimeEmbedding::operator()(const Tensor& t, DType dtype) const {
   return dense_1(silu(dense_0(timestep_embedding(t, base_channels, dtype))));
+}
+
+ClassEmbedding::ClassEmbedding(const Scope& scope, int64_t classes, int64_t channels)
+    : weight(scope.parameter("weight", {classes + 1, channels}, Init::variance_scaling(1))) {}
+
+Tensor ClassEmbedding::operator()(const Tensor& labels) const { return embedding(weight, labels); }
+
+Tensor activated_embedding(const Tensor& time, const std::optional<ClassEmbedding>& classes,
+                           const Tensor& labels) {
+  DDPM_ASSERT(classes.has_value() == static_cast<bool>(labels),
+              "labels {} of a network that {} classes", static_cast<bool>(labels),
+              classes ? "knows" : "knows no");
+  return silu(classes ? add(time, (*classes)(labels)) : time);
 }
 
 ResidualBlock::ResidualBlock(const Scope& scope, int64_t in, int64_t out,

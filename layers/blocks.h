@@ -17,6 +17,20 @@ struct TimeEmbedding {
   Linear dense_0, dense_1;
 };
 
+// A row for each class and one more for none of them, to be added to the time embedding (Dhariwal &
+// Nichol 2021). (N) i32 -> (N, channels)
+struct ClassEmbedding {
+  ClassEmbedding(const Scope& scope, int64_t classes, int64_t channels);
+  Tensor operator()(const Tensor& labels) const;
+
+  Parameter weight;  // (classes + 1, channels)
+};
+
+// What the blocks are told: silu of the time embedding, plus that of the class where there is one.
+// -> (N, E)
+Tensor activated_embedding(const Tensor& time, const std::optional<ClassEmbedding>& classes,
+                           const Tensor& labels);
+
 // h = conv_1(silu(norm_1(x))) + time_projection(silu(embedding))
 // y = shortcut(x) + conv_2(dropout(silu(norm_2(h))));  the shortcut is 1x1, or the identity
 struct ResidualBlock {

@@ -51,6 +51,6 @@ Tensor Classifier::features(const Tensor& x) const {
   return spatial_mean(h);
 }
 
-Tensor Classifier::logits(const Tensor& x) const { return dense(features(x)); }
+Tensor Classifier::logits(const Tensor& x) const { return logits_of(features(x)); }
 
 }  // namespace ddpm

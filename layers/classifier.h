@@ -27,6 +27,7 @@ struct Classifier {
 
   Tensor features(const Tensor& x) const;  // (N, H, W, C) -> (N, channels.back())
   Tensor logits(const Tensor& x) const;    // (N, H, W, C) -> (N, classes)
+  Tensor logits_of(const Tensor& features) const { return dense(features); }
 
   struct Stage {
     Conv3x3 conv;

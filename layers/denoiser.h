@@ -13,8 +13,9 @@ class Denoiser {
  public:
   virtual ~Denoiser() = default;
   // x (N, H, W, C), t (N) i32 -> (N, H, W, output channels) of the type of x, whatever the network
-  // computes in. `dropout` is null at inference.
-  virtual Tensor operator()(const Tensor& x, const Tensor& t,
+  // computes in. `labels` (N) i32 of a network that knows classes, else empty. `dropout` is null at
+  // inference.
+  virtual Tensor operator()(const Tensor& x, const Tensor& t, const Tensor& labels = {},
                             const DropoutSource* dropout = nullptr) const = 0;
 };
 
@@ -22,6 +23,7 @@ class Denoiser {
 struct ImageGeometry {
   int64_t height, width, channels;
   int64_t output_channels;  // `channels`, or twice as many with a learned variance
+  int64_t classes = 0;      // labels are 0 .. classes - 1, and `classes` for "none"; 0: no labels
 };
 
 // What a configuration asks for, before any parameter is registered.

@@ -24,6 +24,8 @@ Mlp::Mlp(const Scope& scope, const MlpOptions& options, const ImageGeometry& ima
       time_embedding_(scope / "time_embedding", options.hidden_channels),
       dense_in_(scope / "dense_in", pixels(image) * image.channels, options.hidden_channels) {
   const int64_t hidden = options.hidden_channels;
+  if (image.classes > 0)
+    class_embedding_.emplace(scope / "class_embedding", image.classes, 4 * hidden);
   for (int64_t i = 0; i < options.blocks; ++i) {
     const Scope at = scope / fmt::format("block_{}", i);
     blocks_.push_back(
@@ -33,12 +35,14 @@ Mlp::Mlp(const Scope& scope, const MlpOptions& options, const ImageGeometry& ima
                      /*init_scale=*/0);
 }
 
-Tensor Mlp::operator()(const Tensor& x, const Tensor& t, const DropoutSource*) const {
+Tensor Mlp::operator()(const Tensor& x, const Tensor& t, const Tensor& labels,
+                       const DropoutSource*) const {
   const int64_t samples = x.shape()[0];
   const Shape expected{samples, image_.height, image_.width, image_.channels};
   DDPM_CHECK(x.shape() == expected, "mlp: x {} for a network of images {}", x.shape(), expected);
   const DType compute_type = dense_in_.weight.dtype();
-  const Tensor activated = silu(time_embedding_(t, compute_type));
+  const Tensor activated =
+      activated_embedding(time_embedding_(t, compute_type), class_embedding_, labels);
   Tensor h = dense_in_(cast(reshape(x, {samples, x.numel() / samples}), compute_type));
   for (const Block& block : blocks_) h = block.dense(block.time_projection(activated, silu(h)), h);
   const Tensor y = cast((*dense_out_)(silu(h)), x.dtype());

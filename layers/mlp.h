@@ -23,7 +23,7 @@ struct MlpOptions : DenoiserOptions {
 class Mlp : public Denoiser {
  public:
   Mlp(const Scope& scope, const MlpOptions& options, const ImageGeometry& image);
-  Tensor operator()(const Tensor& x, const Tensor& t,
+  Tensor operator()(const Tensor& x, const Tensor& t, const Tensor& labels = {},
                     const DropoutSource* dropout = nullptr) const override;
 
  private:
@@ -33,6 +33,7 @@ class Mlp : public Denoiser {
 
   ImageGeometry image_;
   TimeEmbedding time_embedding_;
+  std::optional<ClassEmbedding> class_embedding_;
   Linear dense_in_;
   std::vector<Block> blocks_;
   std::optional<Linear> dense_out_;

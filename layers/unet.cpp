@@ -64,6 +64,8 @@ UNet::UNet(const Scope& scope, const UNetOptions& options, const ImageGeometry& 
   const int64_t embedding = 4 * options.base_channels;
   const int heads = static_cast<int>(options.attention_heads);
   const int64_t groups = options.norm_groups;
+  if (image.classes > 0)
+    class_embedding_.emplace(scope / "class_embedding", image.classes, embedding);
   const auto make_stage = [&](const Scope& level, size_t index, int64_t height, int64_t in,
                               int64_t out) {
     Stage stage{{level / numbered("block", index), in, out, embedding, options.dropout, groups},
@@ -120,7 +122,8 @@ Tensor UNet::Stage::operator()(const NormInput& x, const Tensor& activated,
   return attention ? (*attention)(h) : h;
 }
 
-Tensor UNet::operator()(const Tensor& x, const Tensor& t, const DropoutSource* dropout) const {
+Tensor UNet::operator()(const Tensor& x, const Tensor& t, const Tensor& labels,
+                        const DropoutSource* dropout) const {
   const Shape expected{x.shape()[0], image_.height, image_.width, image_.channels};
   DDPM_CHECK(x.shape() == expected, "unet: x {} for a network of images {}", x.shape(), expected);
   DDPM_CHECK(t.shape() == Shape{expected[0]}, "unet: t {} for x {}", t.shape(), x.shape());
@@ -128,7 +131,8 @@ Tensor UNet::operator()(const Tensor& x, const Tensor& t, const DropoutSource* d
   // Images are in the type of the process around the network, which computes in its own.
   const DType compute_type = conv_in_.weight.dtype();
   // Every block applies silu to the embedding before its projection: once is enough.
-  const Tensor activated = silu(time_embedding_(t, compute_type));
+  const Tensor activated =
+      activated_embedding(time_embedding_(t, compute_type), class_embedding_, labels);
   Tensor h = conv_in_(cast(x, compute_type), {.feeds_norm = true});
   std::vector<Tensor> skips = {h};
   for (const DownLevel& level : down_) {

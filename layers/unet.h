@@ -35,7 +35,7 @@ struct UNetOptions : DenoiserOptions {
 class UNet : public Denoiser {
  public:
   UNet(const Scope& scope, const UNetOptions& options, const ImageGeometry& image);
-  Tensor operator()(const Tensor& x, const Tensor& t,
+  Tensor operator()(const Tensor& x, const Tensor& t, const Tensor& labels = {},
                     const DropoutSource* dropout = nullptr) const override;
 
  private:
@@ -56,6 +56,7 @@ class UNet : public Denoiser {
 
   ImageGeometry image_;
   TimeEmbedding time_embedding_;
+  std::optional<ClassEmbedding> class_embedding_;
   Conv3x3 conv_in_;
   std::vector<DownLevel> down_;
   std::vector<UpLevel> up_;  // from the last level to level 0

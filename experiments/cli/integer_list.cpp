@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "framework/core/check.h"
 
@@ -38,6 +39,19 @@ std::vector<int64_t> parse_integer_list(std::string_view option, const std::stri
   std::vector<int64_t> sorted = values;
   std::sort(sorted.begin(), sorted.end());
   if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) bad(": a value is twice");
+  return values;
+}
+
+std::vector<double> parse_number_list(std::string_view option, const std::string& text) {
+  std::vector<double> values;
+  for (const std::string& word : split_names(text)) {
+    double value = 0;
+    const char* const end = word.data() + word.size();
+    const auto [stop, error] = std::from_chars(word.data(), end, value);
+    DDPM_CHECK(error == std::errc() && stop == end && std::isfinite(value),
+               "option {} needs a list such as 1,2.5, found '{}'", option, text);
+    values.push_back(value);
+  }
   return values;
 }
 

@@ -19,7 +19,7 @@ namespace {
 
 struct SweepOptions {
   SweepRequest request;
-  std::string weights, samplers, steps, variances, clippings, progress = "auto";
+  std::string weights, samplers, steps, variances, clippings, guidances, progress = "auto";
 };
 
 std::string source_of(const SweepOutcome& outcome) {
@@ -71,7 +71,8 @@ int exit_code(const SweepOutcome& outcome) {
 // What tells a cell from others but its steps, as far as it does.
 std::string way_of(const SweepCell& cell, const std::vector<SweepCell>& all) {
   const auto parts = [](const SweepCell& c) {
-    return std::array{c.weights, c.sampler, c.variance, c.clipping};
+    return std::array{c.weights, c.sampler, c.variance, c.clipping,
+                      fmt::format("guidance {}", c.guidance)};
   };
   std::vector<std::string> telling;
   for (size_t i = 0; i < parts(cell).size(); ++i) {
@@ -123,6 +124,7 @@ int run_sweep(const SweepOptions& options, const OutputOptions& output) {
   request.steps = parse_integer_list("--steps", options.steps);
   request.variances = split_names(options.variances);
   request.clippings = split_names(options.clippings);
+  request.guidances = parse_number_list("--guidance", options.guidances);
   const SweepOutcome outcome = sweep(request);
   draw_cells(outcome);
   draw_distances(outcome);
@@ -139,8 +141,9 @@ int run_sweep(const SweepOptions& options, const OutputOptions& output) {
 const Command kSweepCommand = {
     {"sweep",
      "RUN [options] [a.b=v ...]",
-     "Evaluates one checkpoint under every combination of weights, sampler, steps, variance and "
-     "clipping, from the same x_T, and prints one table. Cells that are finished are kept: the "
+     "Evaluates one checkpoint under every combination of weights, sampler, steps, variance, "
+     "clipping and guidance, from the same x_T, and prints one table. Cells that are finished are "
+     "kept: the "
      "same command goes on where it stopped. Cells that diverge are results; only if all do is the "
      "exit code 3, and 1 if any fails.",
      {"ddpm sweep runs/digits",
@@ -160,6 +163,8 @@ const Command kSweepCommand = {
                 "of fixed_small, fixed_large, model if learned, and optimal, which needs 'ddpm "
                 "eval'; default: all but optimal");
       line.text("--clip", options->clippings, "NAMES", "of clipped, unclipped; default: both");
+      line.text("--guidance", options->guidances, "LIST",
+                "of a class-conditional run, such as 1,1.5,3; default: the run's");
       line.text("-o,--out", options->request.out, "DIR", "default: RUN/sweep");
       line.text("--checkpoint", options->request.checkpoint, "FILE", "instead of the newest");
       line.assignments(options->request.overrides);

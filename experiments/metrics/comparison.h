@@ -30,6 +30,9 @@ struct FeatureComparison {
   std::optional<KernelDistance> kernel;
   std::optional<PrecisionRecall> coverage;
   std::optional<InceptionScore::Result> score;
+  // The share of samples that are of the class asked for, as far as the space can tell: set by who
+  // asked.
+  std::optional<double> class_accuracy;
   // A metric of which there is none, and why: {"precision", "..."}
   std::vector<std::pair<std::string, std::string>> missing;
 };

@@ -1,6 +1,7 @@
 #include "experiments/metrics/extractor.h"
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <span>
 
@@ -80,6 +81,12 @@ double FeatureExtractor::accuracy(const Split& split) const {
   return ddpm::accuracy(logits, split.labels);
 }
 
+std::vector<int32_t> FeatureExtractor::classify(const Tensor& features) const {
+  const Tensor x = Tensor::from_host(features.to_host<float>(), features.shape(), device_);
+  const Tensor logits = classifier_->logits_of(x);
+  return likeliest(Tensor::from_host(logits.to_host<float>(), logits.shape(), Device::kCpu));
+}
+
 void FeatureExtractor::check_dataset(const Dataset& dataset) const {
   DDPM_CHECK(dataset.image_shape == info_.image_shape && dataset.levels == info_.levels,
              "extractor '{}' is for images {} of {} grey levels, data '{}' have images {} of {}",
@@ -107,14 +114,20 @@ Tensor map_images(const Split& split, const Shape& image_shape, int levels, Devi
   return result;
 }
 
-double accuracy(const Tensor& logits, const std::vector<int32_t>& labels) {
+std::vector<int32_t> likeliest(const Tensor& logits) {
   const int64_t classes = logits.shape()[1];
-  const float* row = logits.data<float>();
-  int64_t right = 0;
-  for (const int32_t label : labels) {
-    right += std::max_element(row, row + classes) - row == label;
-    row += classes;
+  std::vector<int32_t> places;
+  for (int64_t n = 0; n < logits.shape()[0]; ++n) {
+    const float* row = logits.data<float>() + n * classes;
+    places.push_back(static_cast<int32_t>(std::max_element(row, row + classes) - row));
   }
+  return places;
+}
+
+double accuracy(const Tensor& logits, const std::vector<int32_t>& labels) {
+  const std::vector<int32_t> found = likeliest(logits);
+  const auto right = std::inner_product(labels.begin(), labels.end(), found.begin(), int64_t{0},
+                                        std::plus<>(), std::equal_to<>());
   return static_cast<double>(right) / static_cast<double>(labels.size());
 }
 

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "data/dataset.h"
 #include "framework/io/hdf5_file.h"
@@ -47,6 +48,8 @@ class FeatureExtractor {
   // Of all images of a split of such data: (count, dimension) on the host.
   Tensor features(const Split& split) const;
   double accuracy(const Split& split) const;
+  // The likeliest class of each image, from its features (N, dimension) on the host.
+  std::vector<int32_t> classify(const Tensor& features) const;
 
   // Throws a UserError unless the extractor was trained on these data, in this form.
   void check_dataset(const Dataset& dataset) const;
@@ -64,7 +67,9 @@ class FeatureExtractor {
 // host.
 Tensor map_images(const Split& split, const Shape& image_shape, int levels, Device device,
                   const std::function<Tensor(const Tensor&)>& f);
-// How often the largest of the logits (N, K), on the host, is that of the label.
+// The place of the largest of the logits (N, K), on the host, in each row.
+std::vector<int32_t> likeliest(const Tensor& logits);
+// How often that is the label.
 double accuracy(const Tensor& logits, const std::vector<int32_t>& labels);
 
 // SHA-256 of the values of all parameters, one after the other.

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "experiments/metrics/extractor.h"
 
@@ -32,6 +33,8 @@ class FeatureSpace {
   // Of images of the data that the space was made for, as pixels or values. They do not depend on
   // which images are together.
   virtual ImageFeatures features(const Split& images) const = 0;
+  // The class of each image as far as its features (N, D) tell; empty in spaces that know none.
+  virtual std::vector<int32_t> classify(const Tensor&) const { return {}; }
 };
 
 // That of a classifier of the data set.
@@ -46,6 +49,9 @@ class ExtractorSpace : public FeatureSpace {
   int64_t dimension() const override { return extractor_->dimension(); }
   ImageFeatures features(const Split& images) const override {
     return {extractor_->features(images), {}, {}};
+  }
+  std::vector<int32_t> classify(const Tensor& features) const override {
+    return extractor_->classify(features);
   }
 
  private:

@@ -17,6 +17,7 @@ Value kernel_std(const Comparison& c) { return c.kernel ? Value(c.kernel->std) :
 Value precision(const Comparison& c) { return c.coverage ? Value(c.coverage->precision) : Value(); }
 Value recall(const Comparison& c) { return c.coverage ? Value(c.coverage->recall) : Value(); }
 Value score(const Comparison& c) { return c.score ? Value(c.score->mean) : Value(); }
+Value class_accuracy(const Comparison& c) { return c.class_accuracy; }
 Value score_std(const Comparison& c) { return c.score ? Value(c.score->std) : Value(); }
 
 constexpr Metric kMetrics[] = {
@@ -45,6 +46,9 @@ constexpr Metric kMetrics[] = {
      "fraction of samples among the reference images (k = 3)", precision},
     {"recall_<extractor>", "higher", kInOther,
      "fraction of reference images among the samples (k = 3)", recall},
+    {"class_accuracy_<extractor>", "higher", kInOther,
+     "fraction of samples of a conditional run that its classifier takes for the class asked for",
+     class_accuracy},
     {"sample_min", "", "samples", "smallest value before clipping"},
     {"sample_max", "", "samples", "largest value before clipping"},
     {"sample_mean", "", "samples", "mean of the values before clipping"},

@@ -14,6 +14,8 @@
 namespace ddpm {
 namespace {
 
+constexpr int64_t kMaxClasses = 1 << 20;
+
 OptimizerOptions read_optimizer(const Config& root) {
   const Config c = root.child("optimizer", "Adam in the paper's form");
   OptimizerOptions o;
@@ -67,7 +69,19 @@ TrainingOptions read_training(const Config& root) {
   return o;
 }
 
-SamplingOptions read_sampling(const Config& root, int averages) {
+ConditioningOptions read_conditioning(const Config& root) {
+  const Config c = root.child("conditioning", "what the network is told besides x_t and t");
+  ConditioningOptions o;
+  o.labels = c.boolean("labels", o.labels, "the class of the image");
+  o.label_dropout = c.number("label_dropout", o.label_dropout, 0, 1,
+                             "share of training images whose class is withheld, so that there is "
+                             "an unconditional model for guidance",
+                             Exclude::kMax);
+  return o;
+}
+
+SamplingOptions read_sampling(const Config& root, const ConditioningOptions& conditioning,
+                              int averages) {
   const Config c = root.child("sampling", "drawing images");
   SamplingOptions o;
   o.count = c.integer("count", o.count, 1, 1 << 24, "images in a grid or an export");
@@ -75,6 +89,14 @@ SamplingOptions read_sampling(const Config& root, int averages) {
   o.weights =
       c.choice("weights", averages > 0 ? "ema" : "raw", weight_names(static_cast<size_t>(averages)),
                "which weights draw and evaluate");
+  o.classes = c.integers("classes", o.classes, 0, kMaxClasses - 1,
+                         "numbers of the classes that images have in turn; empty: all");
+  o.guidance = c.number("guidance", o.guidance, 0, 1000,
+                        "classifier-free guidance: 1 draws from the classes as they are, 0 from "
+                        "all of them together, more exaggerates them");
+  if (!conditioning.labels && !o.classes.empty())
+    c.error("classes",
+            "is of networks that know classes; this one is trained with conditioning.labels false");
   return o;
 }
 
@@ -132,10 +154,11 @@ ExperimentConfig::ExperimentConfig(const Config& config)
                                 "error of ~1e-6; false: direct convolutions")),
       data(datasets().make(config, "data", "digits")),
       model(denoisers().make(config, "model", "unet")),
+      conditioning(read_conditioning(config)),
       diffusion(read_diffusion(config.child("diffusion", "the process and its training"))),
       optimizer(read_optimizer(config)),
       training(read_training(config)),
-      sampling(read_sampling(config, optimizer.averages)),
+      sampling(read_sampling(config, conditioning, optimizer.averages)),
       sampler(read_sampler(config.child("sampling", "drawing images"))),
       evaluation(read_evaluation(config)) {}
 

@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
+#include <vector>
 
 #include "data/registry.h"
 #include "diffusion/registry.h"
@@ -22,8 +23,17 @@ struct TrainingOptions {
   int64_t keep_checkpoints = 2;  // the newest
 };
 
+struct ConditioningOptions {
+  bool labels = false;         // the network is told the class of an image
+  double label_dropout = 0.1;  // share of the training images whose class it is not told
+};
+
 struct SamplingOptions {
   int64_t count = 64, batch_size = 64;
+  // Of a run with conditioning.labels: the classes that images have in turn (empty: all), and how
+  // much more an image resembles its class than others (diffusion/guidance.h).
+  std::vector<int64_t> classes;
+  double guidance = 1;
   std::string weights = "ema";  // "ema" (the first average), "ema_1", ..., or "raw"
 };
 
@@ -52,6 +62,7 @@ struct ExperimentConfig {
   bool cpu_winograd;      // whether the CPU may use Winograd's convolutions
   std::unique_ptr<DataSource> data;
   std::unique_ptr<DenoiserOptions> model;
+  ConditioningOptions conditioning;
   DiffusionVariant diffusion;
   OptimizerOptions optimizer;
   TrainingOptions training;

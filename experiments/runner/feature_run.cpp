@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <optional>
 #include <span>
 
 #include "experiments/metrics/inception_space.h"
@@ -25,7 +28,9 @@ Json reference_key(const LoadedRun& run, const FeatureSpace& space, const Split&
           {"images", split.count},
           {"image_shape", fmt::format("{}", run.model->image_shape)},
           {"data", run.folder.read_json("config.json")["data"]},
-          {"sha256", split.data_sha256}};
+          {"classes", run.config->sampling.classes},
+          {"sha256", {run.dataset.train.data_sha256, run.dataset.test.data_sha256}},
+          {"split", run.config->evaluation.reference}};
 }
 
 FeatureSummary reference_of_split(const LoadedRun& run, const FeatureSpace& space,
@@ -78,6 +83,7 @@ class SamplePass {
         range_(value_bound(run.dataset)),
         saved_(run, "samples", key(label)) {
     for (const ReferencedSpace& s : spaces) passes_.emplace_back(*s.space, count(), s.frechet);
+    right_.resize(spaces.size());
   }
 
   MeasuredSamples execute() {
@@ -97,9 +103,12 @@ class SamplePass {
     saved_.remove();
     MeasuredSamples measured{range_.range(), std::move(shown_), {}};
     if (!measured.range.diverged())
-      for (size_t i = 0; i < spaces_.size(); ++i)
-        measured.comparisons.emplace_back(*spaces_[i].space, passes_[i].summary(),
-                                          spaces_[i].reference, *spaces_[i].frechet);
+      for (size_t i = 0; i < spaces_.size(); ++i) {
+        FeatureComparison& comparison = measured.comparisons.emplace_back(
+            *spaces_[i].space, passes_[i].summary(), spaces_[i].reference, *spaces_[i].frechet);
+        if (right_[i])
+          comparison.class_accuracy = static_cast<double>(*right_[i]) / static_cast<double>(seen_);
+      }
     return measured;
   }
 
@@ -125,10 +134,24 @@ class SamplePass {
     const Split images = as_images(samples, run_.dataset);
     // A value that is not finite is divergence: there will be nothing to compare.
     if (range_.range().nonfinite == 0)
-      for (size_t i = 0; i < spaces_.size(); ++i)
-        passes_[i].add(spaces_[i].space->features(images));
+      for (size_t i = 0; i < spaces_.size(); ++i) {
+        const ImageFeatures features = spaces_[i].space->features(images);
+        passes_[i].add(features);
+        count_right(i, features);
+      }
     seen_ += images.count;
     if (seen_ < count()) saved_.save(false, [&](Hdf5Writer& file) { save(file); });
+  }
+
+  // Samples that look like the class that was asked for.
+  void count_right(size_t space, const ImageFeatures& features) {
+    const std::vector<int32_t> asked =
+        run_.model->drawn_classes(seen_, features.features.shape()[0]);
+    if (asked.empty()) return;
+    const std::vector<int32_t> found = spaces_[space].space->classify(features.features);
+    if (found.empty()) return;
+    right_[space] = std::inner_product(asked.begin(), asked.end(), found.begin(),
+                                       right_[space].value_or(0), std::plus<>(), std::equal_to<>());
   }
 
   static std::string group(size_t space) { return fmt::format("/space_{}", space); }
@@ -138,13 +161,19 @@ class SamplePass {
     file.set_integer("/", "seen", seen_);
     file.array<double>("/range", {static_cast<int64_t>(range.size())}, range);
     file.array<float>("/shown", {static_cast<int64_t>(shown_.size())}, shown_);
-    for (size_t i = 0; i < passes_.size(); ++i) passes_[i].save(file, group(i));
+    for (size_t i = 0; i < passes_.size(); ++i) {
+      passes_[i].save(file, group(i));
+      if (right_[i]) file.set_integer(group(i), "right", *right_[i]);
+    }
   }
   void restore(const Hdf5Reader& file) {
     seen_ = file.integer("/", "seen");
     range_.restore(file.read<double>("/range", file.info("/range").shape));
     shown_ = file.read<float>("/shown", file.info("/shown").shape);
-    for (size_t i = 0; i < passes_.size(); ++i) passes_[i].restore(file, group(i));
+    for (size_t i = 0; i < passes_.size(); ++i) {
+      passes_[i].restore(file, group(i));
+      if (file.has_attribute(group(i), "right")) right_[i] = file.integer(group(i), "right");
+    }
     spdlog::info("goes on after {} of {} samples", seen_, count());
   }
 
@@ -157,6 +186,7 @@ class SamplePass {
   SampleRangeAccumulator range_;
   SavedWork saved_;
   std::vector<float> shown_;
+  std::vector<std::optional<int64_t>> right_;  // of each space: images of the class asked for
   int64_t seen_ = 0;
 };
 
@@ -193,7 +223,8 @@ std::vector<ReferencedSpace> add_references(const LoadedRun& run,
                                             std::vector<std::unique_ptr<FeatureSpace>> spaces,
                                             ProgressSink* progress) {
   const EvaluationOptions& options = run.config->evaluation;
-  const Split& split = options.reference == "test" ? run.dataset.test : run.dataset.train;
+  const Split split = of_classes(options.reference == "test" ? run.dataset.test : run.dataset.train,
+                                 run.model->image_shape, run.config->sampling.classes);
   std::vector<ReferencedSpace> referenced;
   for (std::unique_ptr<FeatureSpace>& space : spaces) {
     FeatureSummary reference = space->is_inception() && !options.inception_statistics.empty()

@@ -27,9 +27,9 @@ struct ReferencedSpace {
   FeatureSummary reference;
   std::shared_ptr<const FrechetReference> frechet;  // of its statistics
 };
-// With evaluation.reference's split, or the file evaluation.inception_statistics. What is computed
-// for Inception is kept as a NumPy archive that this key takes, in this run and in others. Throws
-// Interrupted after a signal.
+// With those images of evaluation.reference's split that are of the classes drawn, or the file
+// evaluation.inception_statistics. What is computed for Inception is kept as a NumPy archive that
+// this key takes, in this run and in others. Throws Interrupted after a signal.
 std::vector<ReferencedSpace> add_references(const LoadedRun& run,
                                             std::vector<std::unique_ptr<FeatureSpace>> spaces,
                                             ProgressSink* progress);

@@ -104,8 +104,9 @@ SplitLikelihood measure_likelihood(const LoadedRun& run, const std::string& spli
   LikelihoodOptions likelihood_options{
       .evaluations_per_image = static_cast<int>(options.timesteps_per_image),
       .seed = run.config->seed + (is_test ? 0 : 1)};
-  auto likelihood =
-      std::make_unique<Likelihood>(run.model->process, run.model->inference(), likelihood_options);
+  Tensor labels = run.model->class_labels(std::min(options.batch_size, count));
+  const Model network = run.model->inference(labels);
+  auto likelihood = std::make_unique<Likelihood>(run.model->process, network, likelihood_options);
   if (count > 0) {
     const SavedPass saved(run, split_name, pass_key(run, split_name, count, likelihood_options));
     const int64_t done = saved.load(*likelihood);
@@ -117,6 +118,7 @@ SplitLikelihood measure_likelihood(const LoadedRun& run, const std::string& spli
       for (int64_t begin = done; begin < count; begin += options.batch_size) {
         const int64_t size = std::min(options.batch_size, count - begin);
         int64_t evaluated = begin * evaluations;
+        if (labels) run.model->write_labels(std::span(split.labels).subspan(begin, size), labels);
         likelihood->add(model_images(run, split, begin, size), begin, [&] {
           if (progress) progress->update(evaluated += size);
           if (interrupt_signal())
@@ -131,7 +133,7 @@ SplitLikelihood measure_likelihood(const LoadedRun& run, const std::string& spli
       likelihood_options.evaluations_per_image = std::min(2, run.model->process.timesteps());
       fail_with_advice(error, "evaluation.batch_size", std::min(options.batch_size, count),
                        [&](int64_t batch) {
-                         Likelihood(run.model->process, run.model->inference(), likelihood_options)
+                         Likelihood(run.model->process, network, likelihood_options)
                              .add(model_images(run, split, 0, batch), 0);
                        });
     }

@@ -66,7 +66,7 @@ LoadedRun::LoadedRun(const std::string& path, const std::string& checkpoint_file
   info = load_weights(checkpoint, config->sampling.weights, model->parameters);
   const Json trained =
       with_defaults(Json::parse(info.config_json, nullptr, false), checkpoint + " (config_json)");
-  for (const char* part : {"model", "data"})
+  for (const char* part : {"model", "data", "conditioning"})
     DDPM_CHECK(trained[part] == recorded[part], "{}: its '{}' is not that of the run {}",
                checkpoint, part, path);
 }
@@ -80,9 +80,11 @@ Json identity_json(const LoadedRun& run) {
           {"weights", sha256_hex(std::as_bytes(std::span(weights)))},
           {"model", config["model"]},
           {"diffusion", config["diffusion"]},
+          {"conditioning", config.value("conditioning", Json())},
           {"data", config["data"]},
           {"train_sha256", run.dataset.train.data_sha256},
           {"test_sha256", run.dataset.test.data_sha256},
+          {"labels_sha256", {run.dataset.train.labels_sha256, run.dataset.test.labels_sha256}},
           {"seed", run.config->seed},
           {"device", name_of(model.process.device())},
           {"precision", run.config->precision},

@@ -15,15 +15,19 @@ void stream_samples(const DiffusionModel& model, const Sampler& sampler, uint64_
                     const std::function<void(const std::vector<float>&)>& take,
                     const SampleObserver& observe) {
   const Shape& image = model.image_shape;
+  Tensor labels = model.class_labels(std::min(batch_size, count));
+  const Model network = model.inference(labels, model.guidance);
   std::optional<ReverseChain> chain;  // of one batch size: a smaller last batch has its own
   const auto use_chain_of = [&](int64_t images) {
     if (!chain || chain->x().shape()[0] != images)
-      chain.emplace(model.process, sampler, model.inference(), image.batch_of(images), seed);
+      chain.emplace(model.process, sampler, network, image.batch_of(images), seed);
   };
   int64_t steps = 0;
   try {
     for (int64_t begin = 0; begin < count; begin += batch_size) {
-      use_chain_of(std::min(batch_size, count - begin));
+      const int64_t images = std::min(batch_size, count - begin);
+      use_chain_of(images);
+      model.write_labels(model.drawn_classes(first + begin, images), labels);
       if (progress && begin == 0) {
         const int64_t batches = (count + batch_size - 1) / batch_size;
         progress->begin("sample", batches * chain->steps());

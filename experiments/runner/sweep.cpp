@@ -167,6 +167,9 @@ class Sweep {
     for (const int64_t s : steps)
       DDPM_CHECK(s >= 2 && s <= timesteps_, "--steps: {} of a process that has {} (2 or more)", s,
                  timesteps_);
+    std::vector<double> guidances = request_.guidances;
+    if (guidances.empty()) guidances = {run.config->sampling.guidance};
+    for (const double guidance : guidances) run.model->check_guidance("--guidance", guidance);
     for (const std::string& w : weights)
       for (const std::string& sampler :
            chosen("sampler", request_.samplers, samplers().names(), {"ancestral", "ddim"}))
@@ -174,7 +177,8 @@ class Sweep {
           for (const std::string& variance :
                sampler == "ancestral" ? variances : std::vector<std::string>{"none"})
             for (const std::string& clip : chosen("clip", request_.clippings, clippings, clippings))
-              add({w, sampler, s, variance, clip});
+              for (const double guidance : guidances)
+                add({w, sampler, s, variance, clip, guidance});
     DDPM_CHECK(!outcome_.cells.empty(), "sweep: none of these combinations exists: {}",
                fmt::join(outcome_.left_out, "; "));
   }
@@ -232,6 +236,7 @@ class Sweep {
       const Estimate total = report.bound(cell.variance, cell.clipping == "clipped").total;
       cell.metrics = {{"nll_test", total.mean()}, {"nll_test_se", total.standard_error()}};
     }
+    run_->model->guidance = cell.guidance;
     MeasuredSamples measured = measure_samples(run, *sampler_of(cell, timesteps_, errors_),
                                                cell.label(), kShown, spaces_, request_.progress);
     cell.shown = std::move(measured.shown);
@@ -274,11 +279,13 @@ class Sweep {
     write_file_atomically(outcome_.folder + "/sweep.json", json.dump(2) + "\n");
     const std::vector<std::string> names =
         metric_names(outcome_.cells, [](const std::string&) { return true; });
-    std::string csv = fmt::format("weights,sampler,steps,evaluations,variance,clipping,status,{}\n",
-                                  fmt::join(names, ","));
+    std::string csv =
+        fmt::format("weights,sampler,steps,evaluations,variance,clipping,guidance,status,{}\n",
+                    fmt::join(names, ","));
     for (const SweepCell& cell : outcome_.cells) {
-      csv += fmt::format("{},{},{},{},{},{},{}", cell.weights, cell.sampler, cell.steps,
-                         cell.evaluations, cell.variance, cell.clipping, cell.status);
+      csv +=
+          fmt::format("{},{},{},{},{},{},{},{}", cell.weights, cell.sampler, cell.steps,
+                      cell.evaluations, cell.variance, cell.clipping, cell.guidance, cell.status);
       for (const std::string& name : names)
         csv += fmt::format(",{}", csv_number(metric_of(cell, name)));
       csv += "\n";
@@ -300,8 +307,8 @@ class Sweep {
 }  // namespace
 
 std::string SweepCell::label() const {
-  return fmt::format("{}, {}, {} steps, variance {}, {}", weights, sampler, steps, variance,
-                     clipping);
+  return fmt::format("{}, {}, {} steps, variance {}, {}{}", weights, sampler, steps, variance,
+                     clipping, guidance == 1 ? "" : fmt::format(", guidance {}", guidance));
 }
 
 SweepOutcome sweep(const SweepRequest& request) { return Sweep(request).execute(); }
@@ -315,6 +322,7 @@ Json to_json(const SweepOutcome& outcome) {
                      {"evaluations", cell.evaluations},
                      {"variance", cell.variance},
                      {"clipping", cell.clipping},
+                     {"guidance", cell.guidance},
                      {"status", cell.status},
                      {"metrics", metrics_json(cell)}});
     if (!cell.reason.empty()) cells.back()["reason"] = cell.reason;
@@ -334,19 +342,20 @@ std::string sweep_table(const SweepOutcome& outcome) {
   };
   const std::vector<std::string> names = metric_names(outcome.cells, shown);
   std::vector<std::vector<std::string>> rows = {
-      {"weights", "sampler", "steps", "NFE", "variance", "x_0", "status"}};
+      {"weights", "sampler", "steps", "NFE", "variance", "x_0", "guidance", "status"}};
   rows[0].insert(rows[0].end(), names.begin(), names.end());
   for (const SweepCell& cell : outcome.cells) {
     rows.push_back({cell.weights, cell.sampler, std::to_string(cell.steps),
-                    std::to_string(cell.evaluations), cell.variance, cell.clipping, cell.status});
+                    std::to_string(cell.evaluations), cell.variance, cell.clipping,
+                    fmt::format("{}", cell.guidance), cell.status});
     for (const std::string& name : names) {
       const double value = metric_of(cell, name);
       rows.back().push_back(std::isfinite(value) ? fmt::format("{:.4g}", value) : "-");
     }
   }
-  constexpr size_t kNames = 7, kSteps = 2, kEvaluations = 3;  // columns
+  constexpr size_t kNames = 8, kSteps = 2, kEvaluations = 3, kGuidance = 6;  // columns
   std::string text = text_table(rows, false, [](size_t column) {
-    return column < kNames && column != kSteps && column != kEvaluations;
+    return column < kNames && column != kSteps && column != kEvaluations && column != kGuidance;
   });
   text += fmt::format("\n{} samples a cell, the same x_T in all", outcome.samples);
   if (outcome.nll_images > 0)

@@ -1,8 +1,8 @@
 // Sweep: one checkpoint, many questions. The same images (the same x_T, and where steps are the
 // same, the same noise) are drawn with every combination of weights, sampler, number of steps,
-// reverse variance and clipping, and measured; the bound is measured where it belongs to the
-// combination. Finished cells are kept on disk: the same call goes on where it stopped. A cell that
-// fails does not stop the others.
+// reverse variance, guidance and clipping, and measured; the bound is measured where it belongs to
+// the combination. Finished cells are kept on disk: the same call goes on where it stopped. A cell
+// that fails does not stop the others.
 #pragma once
 
 #include <functional>
@@ -25,6 +25,7 @@ struct SweepRequest {
   std::vector<std::string> weights = {}, samplers = {};
   std::vector<int64_t> steps = {};
   std::vector<std::string> variances = {}, clippings = {};
+  std::vector<double> guidances = {};  // of a conditional run; empty: its own
   ProgressSink* progress = nullptr;
   std::function<void(const std::string&)> announce = {};  // "3/12 ema, ddim, 50 steps, clipped"
 };
@@ -36,13 +37,14 @@ struct SweepCell {
   std::string weights, sampler;
   int64_t steps = 0;  // as the sampler's setting
   std::string variance, clipping;
+  double guidance = 1;
   int64_t evaluations = 0;  // of the network
   // "completed"; "diverged": the samples are no images; "failed": an error, the reason
   std::string status = {}, reason = {};
   MetricValues metrics = {};      // nll_test and nll_test_se only for all T ancestral steps
   std::vector<float> shown = {};  // the first images, (shown, H, W, C)
 
-  std::string label() const;
+  std::string label() const;  // without the guidance where that is 1
 };
 
 struct SweepOutcome {

@@ -1,5 +1,9 @@
 #include "experiments/runner/trainer.h"
 
+#include <algorithm>
+#include <numeric>
+
+#include "diffusion/guidance.h"
 #include "diffusion/timestep_sampler.h"
 #include "framework/autograd/tape.h"
 #include "framework/ops/elementwise.h"
@@ -10,17 +14,94 @@
 
 namespace ddpm {
 
+namespace {
+
+// How many classes the network is to know; 0: none.
+int64_t known_classes(const ConditioningOptions& conditioning, const Dataset& dataset) {
+  if (!conditioning.labels) return 0;
+  DDPM_CHECK(!dataset.train.labels.empty(),
+             "conditioning.labels: the data '{}' have no labels; false trains an unconditional "
+             "network",
+             dataset.name);
+  return std::ssize(dataset.class_names);
+}
+
+std::vector<int64_t> classes_to_draw(const std::vector<int64_t>& chosen, const Dataset& dataset,
+                                     int64_t known) {
+  for (const int64_t label : chosen)
+    DDPM_CHECK(label < known,
+               "sampling.classes: the data '{}' have the {} classes 0 ({}) to {} "
+               "({}), found {}",
+               dataset.name, known, dataset.class_names.front(), known - 1,
+               dataset.class_names.back(), label);
+  if (!chosen.empty()) return chosen;
+  std::vector<int64_t> all(static_cast<size_t>(known));
+  std::iota(all.begin(), all.end(), 0);
+  return all;
+}
+
+}  // namespace
+
 DiffusionModel::DiffusionModel(ExperimentConfig& config, const Dataset& dataset, Device device)
     : process(std::move(config.diffusion), dataset.levels, DType::kF32, device),
-      image_shape(dataset.image_shape) {
+      image_shape(dataset.image_shape),
+      classes(known_classes(config.conditioning, dataset)),
+      conditioning(config.conditioning),
+      sampled(classes_to_draw(config.sampling.classes, dataset, classes)),
+      guidance(config.sampling.guidance) {
+  check_guidance("sampling.guidance", guidance);
   const ImageGeometry geometry{image_shape[0], image_shape[1], image_shape[2],
-                               process.output_channels(image_shape[2])};
+                               process.output_channels(image_shape[2]), classes};
   network = config.model->build(Scope(parameters), geometry);
   parameters.allocate(config.precision == "bf16" ? DType::kBf16 : DType::kF32, device, config.seed);
 }
 
 Model DiffusionModel::inference() const {
-  return [this](const Tensor& x_t, const Tensor& t) { return (*network)(x_t, t); };
+  if (classes == 0) return [this](const Tensor& x, const Tensor& t) { return (*network)(x, t); };
+  DDPM_CHECK(conditioning.label_dropout > 0,
+             "the network was trained with the class of every image (conditioning.label_dropout "
+             "0): it has no unconditional model, which this needs");
+  const Tensor no_class =
+      Tensor::from_host<int32_t>({static_cast<int32_t>(classes)}, {1}, process.device());
+  return [this, no_class](const Tensor& x, const Tensor& t) {
+    const Tensor same = Tensor::zeros({x.shape()[0]}, DType::kI32, x.device());
+    return (*network)(x, t, gather_labels(no_class, same));
+  };
+}
+
+Model DiffusionModel::inference(const Tensor& labels, double strength) const {
+  if (classes == 0) return inference();
+  return guide(
+      [this](const Tensor& x, const Tensor& t, const Tensor& of) { return (*network)(x, t, of); },
+      labels, static_cast<int32_t>(classes), strength, process.dtype());
+}
+
+void DiffusionModel::check_guidance(std::string_view what, double strength) const {
+  DDPM_CHECK(strength >= 0, "{} {}: is 0 or more", what, strength);
+  DDPM_CHECK(strength == 1 || classes > 0,
+             "{} {}: guidance is of networks that know classes; this one was trained with "
+             "conditioning.labels false",
+             what, strength);
+  DDPM_CHECK(strength == 1 || conditioning.label_dropout > 0,
+             "{} {}: with conditioning.label_dropout 0 the network learned no unconditional model "
+             "to guide away from",
+             what, strength);
+}
+
+Tensor DiffusionModel::class_labels(int64_t rows) const {
+  return classes == 0 ? Tensor() : Tensor::zeros({rows}, DType::kI32, process.device());
+}
+
+void DiffusionModel::write_labels(std::span<const int32_t> classes, Tensor& labels) {
+  if (!labels) return;
+  labels.slice(0, std::ssize(classes)).copy_from_host(classes.data());
+}
+
+std::vector<int32_t> DiffusionModel::drawn_classes(int64_t first, int64_t count) const {
+  std::vector<int32_t> drawn;
+  for (int64_t i = first; classes > 0 && i < first + count; ++i)
+    drawn.push_back(static_cast<int32_t>(sampled[static_cast<size_t>(i) % sampled.size()]));
+  return drawn;
 }
 
 Tensor upload_images(const Split& split, const Shape& image_shape, Device device) {
@@ -38,13 +119,17 @@ Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Da
       levels_(dataset.levels),
       flip_(dataset.flip),
       images_(upload_images(dataset.train, dataset.image_shape, model.process.device())),
+      labels_(model.classes == 0 ? Tensor()
+                                 : Tensor::from_host(dataset.train.labels, {dataset.train.count},
+                                                     model.process.device())),
       state_(model.process.device()),
       loss_sum_(Tensor::zeros({1}, model.process.dtype(), model.process.device())),
       runner_(model.process.device(), [this] { run_step(); }) {
   model_.parameters.allocate_training(optimizer_.averages);
 }
 
-void Trainer::add_gradients(const Tensor& indices, const Tensor& flips, const Tensor& t) {
+void Trainer::add_gradients(const Tensor& indices, const Tensor& flips, const Tensor& t,
+                            const Tensor& labels) {
   const Tensor x0 = gather_images(images_, indices, flips, levels_, model_.process.dtype());
   const auto normal = [&](const char* site) {
     Tensor x = Tensor::like(x0);
@@ -56,7 +141,7 @@ void Trainer::add_gradients(const Tensor& indices, const Tensor& flips, const Te
   if (model_.process.loss().needs_second_noise()) second_noise = normal("train/second_noise");
   const DropoutSource dropout{seed_, state_.counter};
   const Model network = [&](const Tensor& x_t, const Tensor& at) {
-    return (*model_.network)(x_t, at, &dropout);
+    return (*model_.network)(x_t, at, labels, &dropout);
   };
   Tape tape;
   const Tensor loss =
@@ -79,11 +164,16 @@ void Trainer::run_step() {
   if (flip_) fill_randint(stream("train/flip"), 2, flips = integers());
   const Tensor t = uniform_timesteps(stream("train/timestep"), batch, model_.process.timesteps());
 
+  Tensor labels;
+  if (labels_)
+    labels = withhold_labels(gather_labels(labels_, indices), model_.conditioning.label_dropout,
+                             static_cast<int32_t>(model_.classes), stream("train/label_dropout"));
+
   model_.parameters.begin_gradients();
   for (int64_t part = 0; part < parts_; ++part) {
     if (part > 0) next_rows(rows_, state_);
     const auto rows = [&](const Tensor& x) { return x ? x.view(part * rows_, {rows_}) : x; };
-    add_gradients(rows(indices), rows(flips), rows(t));
+    add_gradients(rows(indices), rows(flips), rows(t), rows(labels));
   }
   model_.parameters.end_gradients();
   optimizer_step(model_.parameters, optimizer_, state_);

@@ -8,6 +8,9 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
 
 #include "data/dataset.h"
 #include "experiments/runner/experiment_config.h"
@@ -23,13 +26,28 @@ class DiffusionModel {
   // gives up its process and network.
   DiffusionModel(ExperimentConfig& config, const Dataset& dataset, Device device);
 
-  // The network at inference; it shows whichever weights the parameters show.
+  // The network at inference; it shows whichever weights the parameters show. Of a network that
+  // knows classes, the unconditional model, or a UserError where it never learned one.
   Model inference() const;
+  // Of a batch whose row n is of class labels[n] at the time: see class_labels and write_labels.
+  // Where the network knows no classes, the same as above.
+  Model inference(const Tensor& labels, double guidance = 1) const;
+  // Throws a UserError that begins with `what` when the network cannot be guided that much.
+  void check_guidance(std::string_view what, double guidance) const;
+  // Room for the classes of a batch, on the device; empty where the network knows none.
+  Tensor class_labels(int64_t rows) const;
+  static void write_labels(std::span<const int32_t> classes, Tensor& labels);
+  // Those of the images first .. first + count - 1 of a seed: sampling.classes in turn.
+  std::vector<int32_t> drawn_classes(int64_t first, int64_t count) const;
 
   Parameters parameters;
   GaussianDiffusion process;
   std::unique_ptr<Denoiser> network;
-  Shape image_shape;  // (H, W, C)
+  Shape image_shape;    // (H, W, C)
+  int64_t classes = 0;  // 0: the network knows none
+  ConditioningOptions conditioning;
+  std::vector<int64_t> sampled;  // sampling.classes, all of them where that is empty
+  double guidance = 1;           // sampling.guidance
 };
 
 class Trainer {
@@ -57,7 +75,8 @@ class Trainer {
 
  private:
   // Adds the gradients of the loss of some rows of the batch, each of which counts 1 / batch.
-  void add_gradients(const Tensor& indices, const Tensor& flips, const Tensor& t);
+  void add_gradients(const Tensor& indices, const Tensor& flips, const Tensor& t,
+                     const Tensor& labels);
   void run_step();  // may be captured: nothing in it that must happen on the host every time
 
   DiffusionModel& model_;
@@ -67,6 +86,7 @@ class Trainer {
   int levels_;
   bool flip_;
   Tensor images_;  // the whole training set, u8 or f32
+  Tensor labels_;  // (M) i32, or empty where the network knows no classes
   StepState state_;
   Tensor loss_sum_;  // (1)
   int64_t loss_steps_ = 0;

@@ -25,6 +25,17 @@ Tensor gather_labels(const Tensor& labels, const Tensor& indices) {
   return y;
 }
 
+Tensor withhold_labels(const Tensor& labels, double rate, int32_t other,
+                       const RandomStream& stream) {
+  DDPM_CHECK(labels.dtype() == DType::kI32 && labels.shape().rank() == 1,
+             "withhold_labels: labels are {} {}, not (N) i32", name_of(labels.dtype()),
+             labels.shape());
+  DDPM_CHECK(0 <= rate && rate <= 1, "withhold_labels: the rate {} is not in [0, 1]", rate);
+  Tensor y = Tensor::like(labels);
+  DDPM_DISPATCH(labels.device(), withhold_labels_forward(labels, rate, other, stream, y));
+  return y;
+}
+
 namespace cpu {
 namespace {
 
@@ -66,6 +77,15 @@ void gather_images_forward(const Tensor& images, const Tensor& indices, const Te
 void gather_labels_forward(const Tensor& labels, const Tensor& indices, Tensor& y) {
   for (int64_t n = 0; n < y.numel(); ++n)
     y.data<int32_t>()[n] = labels.data<int32_t>()[indices.data<int32_t>()[n]];
+}
+
+void withhold_labels_forward(const Tensor& labels, double rate, int32_t other,
+                             const RandomStream& stream, Tensor& y) {
+  Tensor draws = Tensor::empty(labels.shape(), DType::kF32, Device::kCpu);
+  uniform(stream, 0, 1, draws);
+  for (int64_t n = 0; n < y.numel(); ++n)
+    y.data<int32_t>()[n] =
+        draws.data<float>()[n] < static_cast<float>(rate) ? other : labels.data<int32_t>()[n];
 }
 
 }  // namespace cpu

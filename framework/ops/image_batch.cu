@@ -40,6 +40,12 @@ __global__ void gather_labels_kernel(const int32_t* labels, const int32_t* indic
   if (i < count) y[i] = labels[indices[i]];
 }
 
+__global__ void withhold_labels_kernel(const int32_t* labels, const float* draws, float rate,
+                                       int32_t other, int32_t* y, int64_t count) {
+  const int64_t i = global_thread();
+  if (i < count) y[i] = draws[i] < rate ? other : labels[i];
+}
+
 }  // namespace
 
 void gather_images_forward(const Tensor& images, const Tensor& indices, const Tensor& flip,
@@ -63,6 +69,14 @@ void gather_images_forward(const Tensor& images, const Tensor& indices, const Te
 void gather_labels_forward(const Tensor& labels, const Tensor& indices, Tensor& y) {
   launch(gather_labels_kernel, blocks_for(y.numel()), kThreads, 0, labels.data<int32_t>(),
          indices.data<int32_t>(), y.data<int32_t>(), y.numel());
+}
+
+void withhold_labels_forward(const Tensor& labels, double rate, int32_t other,
+                             const RandomStream& stream, Tensor& y) {
+  Tensor draws = Tensor::empty(labels.shape(), DType::kF32, Device::kCuda);
+  uniform(stream, 0, 1, draws);
+  launch(withhold_labels_kernel, blocks_for(y.numel()), kThreads, 0, labels.data<int32_t>(),
+         draws.data<float>(), static_cast<float>(rate), other, y.data<int32_t>(), y.numel());
 }
 
 }  // namespace ddpm::cuda

@@ -3,6 +3,7 @@
 
 #include "framework/core/dispatch.h"
 #include "framework/core/tensor.h"
+#include "framework/random/random.h"
 
 namespace ddpm {
 
@@ -13,9 +14,14 @@ Tensor gather_images(const Tensor& images, const Tensor& indices, const Tensor& 
                      DType dtype);
 // labels (M) i32, indices (N) i32 -> (N) i32
 Tensor gather_labels(const Tensor& labels, const Tensor& indices);
+// Each label is `other` instead with probability `rate`. (N) i32 -> (N) i32
+Tensor withhold_labels(const Tensor& labels, double rate, int32_t other,
+                       const RandomStream& stream);
 
 DDPM_KERNEL(void gather_images_forward(const Tensor& images, const Tensor& indices,
                                        const Tensor& flip, int levels, Tensor& y));
 DDPM_KERNEL(void gather_labels_forward(const Tensor& labels, const Tensor& indices, Tensor& y));
+DDPM_KERNEL(void withhold_labels_forward(const Tensor& labels, double rate, int32_t other,
+                                         const RandomStream& stream, Tensor& y));
 
 }  // namespace ddpm

@@ -77,7 +77,7 @@ TEST(UNet, DropoutActsOnlyInTrainingAndChangesWithTheStep) {
   const Tensor t = Tensor::from_host<int32_t>({5, 700}, {2}, Device::kCpu);
   const auto run = [&](int64_t step) {
     const DropoutSource source{11, random_counter(step, 0, Device::kCpu)};
-    return (*tiny.network)(x, t, step < 0 ? nullptr : &source).to_host<float>();
+    return (*tiny.network)(x, t, {}, step < 0 ? nullptr : &source).to_host<float>();
   };
   EXPECT_EQ(run(-1), run(-1));
   EXPECT_EQ(run(4), run(4));

@@ -45,7 +45,7 @@ class Denoising {
     parameters_.begin_gradients();
     {
       Tape tape;
-      const Tensor loss = mean(squared_error((*network_)(x, t, &dropout), x));
+      const Tensor loss = mean(squared_error((*network_)(x, t, {}, &dropout), x));
       loss_.copy_from(loss);
       tape.backward(loss);
     }

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace ddpm {
 namespace {
 
@@ -36,6 +38,31 @@ TEST(GatherLabels, PicksByIndex) {
   const Tensor labels = Tensor::from_host<int32_t>({7, 8, 9}, {3}, Device::kCpu);
   const Tensor indices = Tensor::from_host<int32_t>({2, 0}, {2}, Device::kCpu);
   EXPECT_EQ(gather_labels(labels, indices).to_host<int32_t>(), (std::vector<int32_t>{9, 7}));
+}
+
+TEST(WithholdLabels, WithholdsTheShareAndIsAFunctionOfTheRow) {
+  constexpr int64_t kCount = 40000, kCut = 1234;
+  const Tensor labels = Tensor::from_host(std::vector<int32_t>(kCount, 3), {kCount}, Device::kCpu);
+  const auto withheld = [&](int64_t first, int64_t count) {
+    const RandomStream stream{5, 17, random_counter(2, first, Device::kCpu)};
+    return withhold_labels(labels.slice(first, first + count), 0.1, 10, stream).to_host<int32_t>();
+  };
+  std::vector<int32_t> all = withheld(0, kCount);
+  const auto others = std::count(all.begin(), all.end(), 10);
+  EXPECT_EQ(others + std::count(all.begin(), all.end(), 3), kCount);
+  EXPECT_NEAR(static_cast<double>(others), 4000, 240);  // four binomial deviations of 60
+  const std::vector<int32_t> rest = withheld(kCut, kCount - kCut);
+  EXPECT_TRUE(std::equal(rest.begin(), rest.end(), all.begin() + kCut));
+}
+
+TEST(WithholdLabels, OfRateZeroAndOneAreNoneAndAll) {
+  const Tensor labels = Tensor::from_host<int32_t>({0, 1, 2}, {3}, Device::kCpu);
+  const RandomStream stream{1, 1, random_counter(0, 0, Device::kCpu)};
+  EXPECT_EQ(withhold_labels(labels, 0, 9, stream).to_host<int32_t>(),
+            (std::vector<int32_t>{0, 1, 2}));
+  EXPECT_EQ(withhold_labels(labels, 1, 9, stream).to_host<int32_t>(),
+            (std::vector<int32_t>{9, 9, 9}));
+  EXPECT_THROW(withhold_labels(labels, 1.5, 9, stream), UserError);
 }
 
 }  // namespace
