@@ -72,6 +72,9 @@ ExportOutcome export_run(const ExportRequest& request) {
   const Parameters& parameters = run.model->parameters;
   const auto* options = dynamic_cast<const UNetOptions*>(run.config->model.get());
   DDPM_CHECK(options, "{}: only a model 'unet' can be exported to diffusers", request.run);
+  DDPM_CHECK(run.model->classes == 0,
+             "{}: its network knows classes; only unconditional ones are exported to diffusers",
+             request.run);
   Unet2dModel model{*options, {}};
   const Shape& shape = run.model->image_shape;
   model.image = {shape[0], shape[1], shape[2], run.model->process.output_channels(shape[2])};

@@ -112,6 +112,8 @@ ImportOutcome import_run(ImportRequest request) {
   const Json resolved = reader.resolved();
   const auto* options = dynamic_cast<const UNetOptions*>(config.model.get());
   DDPM_CHECK(options, "model: only a 'unet' can be imported from diffusers");
+  DDPM_CHECK(!config.conditioning.labels,
+             "conditioning.labels: only unconditional networks are imported from diffusers");
   const auto levels = static_cast<int64_t>(options->channel_multipliers.size());
   apply_cpu_options(config);
   const Dataset dataset = config.data->load();
