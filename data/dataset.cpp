@@ -28,19 +28,31 @@ Split slice(const Split& split, const Shape& image_shape, int64_t first, int64_t
   return part;
 }
 
-Split of_classes(const Split& split, const Shape& image_shape, std::span<const int64_t> classes) {
-  Split part = slice(split, image_shape, 0, classes.empty() ? split.count : 0);
-  const auto append = [](auto& to, const auto& from, int64_t i, int64_t size) {
-    if (!from.empty()) to.insert(to.end(), from.begin() + i * size, from.begin() + (i + 1) * size);
+Split select(const Split& split, const Shape& image_shape, std::span<const int64_t> images) {
+  const auto gather = [&](const auto& values, int64_t size) {
+    std::decay_t<decltype(values)> chosen;
+    if (values.empty()) return chosen;
+    chosen.reserve(images.size() * static_cast<size_t>(size));
+    for (const int64_t i : images) {
+      DDPM_ASSERT(i >= 0 && i < split.count, "image {} of {}", i, split.count);
+      chosen.insert(chosen.end(), values.begin() + i * size, values.begin() + (i + 1) * size);
+    }
+    return chosen;
   };
-  for (int64_t i = 0; !classes.empty() && i < std::ssize(split.labels); ++i) {
-    if (std::find(classes.begin(), classes.end(), split.labels[i]) == classes.end()) continue;
-    append(part.pixels, split.pixels, i, image_shape.numel());
-    append(part.values, split.values, i, image_shape.numel());
-    append(part.labels, split.labels, i, 1);
-    ++part.count;
-  }
+  Split part;
+  part.count = std::ssize(images);
+  part.pixels = gather(split.pixels, image_shape.numel());
+  part.values = gather(split.values, image_shape.numel());
+  part.labels = gather(split.labels, 1);
   return part;
+}
+
+Split of_classes(const Split& split, const Shape& image_shape, std::span<const int64_t> classes) {
+  std::vector<int64_t> images;
+  for (int64_t i = 0; i < std::ssize(split.labels); ++i)
+    if (std::find(classes.begin(), classes.end(), split.labels[i]) != classes.end())
+      images.push_back(i);
+  return select(split, image_shape, images);
 }
 
 void fingerprint(Split& split) {

@@ -44,7 +44,9 @@ struct Dataset {
 // Images first .. first + count - 1 of a split, with their labels and without digests.
 Split slice(const Split& split, const Shape& image_shape, int64_t first, int64_t count);
 
-// The images of these classes, without digests; all of them where `classes` is empty.
+// These images, in this order, with their labels and without digests.
+Split select(const Split& split, const Shape& image_shape, std::span<const int64_t> images);
+// Those of some classes.
 Split of_classes(const Split& split, const Shape& image_shape, std::span<const int64_t> classes);
 
 // Fills the digests of a split.

@@ -11,22 +11,6 @@
 namespace ddpm {
 namespace {
 
-// The chosen images of a split. `indices` ascend.
-Split select(const Split& split, const std::vector<int64_t>& indices, int64_t image_size) {
-  Split out;
-  out.count = static_cast<int64_t>(indices.size());
-  const auto gather = [&](const auto& from, auto& to, int64_t size) {
-    if (from.empty()) return;
-    to.reserve(indices.size() * static_cast<size_t>(size));
-    for (int64_t i : indices)
-      to.insert(to.end(), from.begin() + i * size, from.begin() + (i + 1) * size);
-  };
-  gather(split.pixels, out.pixels, image_size);
-  gather(split.values, out.values, image_size);
-  gather(split.labels, out.labels, 1);
-  return out;
-}
-
 void rewrite(Dataset& dataset, const Shape& shape, const ImageMap& image) {
   const int64_t in_size = dataset.image_shape.numel(), out_size = shape.numel();
   for (Split* split : {&dataset.train, &dataset.test}) {
@@ -80,8 +64,8 @@ void hold_out(Dataset& dataset, int64_t count) {
   std::vector<int64_t> held_out, kept;
   for (int64_t i = 0; i < train.count; ++i)
     (permutation(static_cast<uint32_t>(i)) < count ? held_out : kept).push_back(i);
-  dataset.test = select(train, held_out, dataset.image_shape.numel());
-  train = select(train, kept, dataset.image_shape.numel());
+  dataset.test = select(train, dataset.image_shape, held_out);
+  train = select(train, dataset.image_shape, kept);
 }
 
 void limit(Dataset& dataset, int64_t count) {

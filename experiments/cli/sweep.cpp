@@ -143,9 +143,8 @@ const Command kSweepCommand = {
      "RUN [options] [a.b=v ...]",
      "Evaluates one checkpoint under every combination of weights, sampler, steps, variance, "
      "clipping and guidance, from the same x_T, and prints one table. Cells that are finished are "
-     "kept: the "
-     "same command goes on where it stopped. Cells that diverge are results; only if all do is the "
-     "exit code 3, and 1 if any fails.",
+     "kept: the same command goes on where it stopped. Cells that diverge are results; only if all "
+     "do is the exit code 3, and 1 if any fails.",
      {"ddpm sweep runs/digits",
       "ddpm sweep runs/digits --sampler ddim,dpm_solver++,unipc --steps 5,10,20,50 --clip clipped",
       "ddpm sweep runs/digits --variance fixed_small,fixed_large evaluation.samples=1000"},

@@ -124,11 +124,15 @@ std::vector<int32_t> likeliest(const Tensor& logits) {
   return places;
 }
 
+int64_t count_equal(std::span<const int32_t> a, std::span<const int32_t> b) {
+  DDPM_ASSERT(a.size() == b.size(), "{} classes beside {}", a.size(), b.size());
+  return std::inner_product(a.begin(), a.end(), b.begin(), int64_t{0}, std::plus<>(),
+                            std::equal_to<>());
+}
+
 double accuracy(const Tensor& logits, const std::vector<int32_t>& labels) {
-  const std::vector<int32_t> found = likeliest(logits);
-  const auto right = std::inner_product(labels.begin(), labels.end(), found.begin(), int64_t{0},
-                                        std::plus<>(), std::equal_to<>());
-  return static_cast<double>(right) / static_cast<double>(labels.size());
+  return static_cast<double>(count_equal(labels, likeliest(logits))) /
+         static_cast<double>(labels.size());
 }
 
 void save_extractor(const std::string& path, const ExtractorInfo& info,

@@ -12,6 +12,7 @@
 
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -69,7 +70,9 @@ Tensor map_images(const Split& split, const Shape& image_shape, int levels, Devi
                   const std::function<Tensor(const Tensor&)>& f);
 // The place of the largest of the logits (N, K), on the host, in each row.
 std::vector<int32_t> likeliest(const Tensor& logits);
-// How often that is the label.
+// How many places of the two, which are as long, have the same class.
+int64_t count_equal(std::span<const int32_t> a, std::span<const int32_t> b);
+// How often the likeliest is the label.
 double accuracy(const Tensor& logits, const std::vector<int32_t>& labels);
 
 // SHA-256 of the values of all parameters, one after the other.

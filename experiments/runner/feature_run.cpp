@@ -4,9 +4,7 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <functional>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <optional>
 #include <span>
 
@@ -150,8 +148,7 @@ class SamplePass {
     if (asked.empty()) return;
     const std::vector<int32_t> found = spaces_[space].space->classify(features.features);
     if (found.empty()) return;
-    right_[space] = std::inner_product(asked.begin(), asked.end(), found.begin(),
-                                       right_[space].value_or(0), std::plus<>(), std::equal_to<>());
+    right_[space] = right_[space].value_or(0) + count_equal(asked, found);
   }
 
   static std::string group(size_t space) { return fmt::format("/space_{}", space); }
@@ -223,8 +220,11 @@ std::vector<ReferencedSpace> add_references(const LoadedRun& run,
                                             std::vector<std::unique_ptr<FeatureSpace>> spaces,
                                             ProgressSink* progress) {
   const EvaluationOptions& options = run.config->evaluation;
-  const Split split = of_classes(options.reference == "test" ? run.dataset.test : run.dataset.train,
-                                 run.model->image_shape, run.config->sampling.classes);
+  const Split& all = options.reference == "test" ? run.dataset.test : run.dataset.train;
+  const std::vector<int64_t>& classes = run.config->sampling.classes;
+  std::optional<Split> some;
+  if (!classes.empty()) some = of_classes(all, run.model->image_shape, classes);
+  const Split& split = some ? *some : all;
   std::vector<ReferencedSpace> referenced;
   for (std::unique_ptr<FeatureSpace>& space : spaces) {
     FeatureSummary reference = space->is_inception() && !options.inception_statistics.empty()

@@ -106,21 +106,9 @@ std::unique_ptr<FeatureExtractor> extractor_of(const LoadedRun& run) {
 }
 
 Tensor model_images(const LoadedRun& run, const Split& split, std::span<const int32_t> images) {
-  const int64_t size = run.model->image_shape.numel(), count = std::ssize(images);
-  const auto pick = [&](const auto& values) {
-    std::decay_t<decltype(values)> picked;
-    if (values.empty()) return picked;
-    for (const int32_t image : images) {
-      DDPM_ASSERT(image >= 0 && image < split.count, "image {} of {}", image, split.count);
-      picked.insert(picked.end(), values.begin() + image * size,
-                    values.begin() + (image + 1) * size);
-    }
-    return picked;
-  };
-  Split part;
-  part.count = count;
-  part.pixels = pick(split.pixels);
-  part.values = pick(split.values);
+  const int64_t count = std::ssize(images);
+  const Split part =
+      select(split, run.model->image_shape, std::vector<int64_t>(images.begin(), images.end()));
   const Tensor uploaded = upload_images(part, run.model->image_shape, run.model->process.device());
   std::vector<int32_t> rows(images.size());
   std::iota(rows.begin(), rows.end(), 0);
