@@ -19,10 +19,14 @@ namespace {
 // How many classes the network is to know; 0: none.
 int64_t known_classes(const ConditioningOptions& conditioning, const Dataset& dataset) {
   if (!conditioning.labels) return 0;
-  DDPM_CHECK(!dataset.train.labels.empty(),
-             "conditioning.labels: the data '{}' have no labels; false trains an unconditional "
-             "network",
-             dataset.name);
+  const auto check = [&](const Split& split, const char* what) {
+    DDPM_CHECK(split.count == 0 || !split.labels.empty(),
+               "conditioning.labels: the {} images of data '{}' have no labels; false trains an "
+               "unconditional network",
+               what, dataset.name);
+  };
+  check(dataset.train, "training");
+  check(dataset.test, "held-out");
   return std::ssize(dataset.class_names);
 }
 

@@ -120,6 +120,10 @@ TEST(Conditioning, RefusesWhatTheNetworkCannotKnow) {
   Dataset unlabelled = dark_and_bright();
   unlabelled.train.labels.clear();
   expect_refused({}, "have no labels", unlabelled);
+  Dataset half_labelled = dark_and_bright();
+  half_labelled.test.count = 1;
+  half_labelled.test.pixels.resize(16);
+  expect_refused({}, "the held-out images of data 'dark-and-bright' have no labels", half_labelled);
   expect_refused({"sampling.classes=[0,2]"}, "the 2 classes 0 (dark) to 1 (bright), found 2");
   expect_refused({"conditioning.label_dropout=0", "sampling.guidance=2"}, "no unconditional model");
   expect_refused({"conditioning.labels=false", "sampling.guidance=2"},
