@@ -23,6 +23,8 @@ class Loss {
   virtual Tensor operator()(const LossTerms& terms) const = 0;  // (N)
   // Whether x_{t-1} is drawn too, by a noise that is independent of x_t.
   virtual bool needs_second_noise() const { return false; }
+  // Whether it has a squared error for a weighting of timesteps to act on.
+  virtual bool takes_weights() const { return true; }
   // Why this loss cannot train that variance; nullptr if it can.
   virtual const char* objection(const Variance&) const { return nullptr; }
 };

@@ -1,9 +1,11 @@
 #include "diffusion/process.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
 #include "diffusion/host_values.h"
+#include "diffusion/schedules/zero_terminal_snr.h"
 #include "framework/ops/concat.h"
 #include "framework/ops/elementwise.h"
 #include "framework/ops/losses.h"
@@ -11,10 +13,15 @@
 
 namespace ddpm {
 
+DiffusionTables DiffusionVariant::tables() const {
+  const std::vector<double> betas = schedule->betas(timesteps);
+  return DiffusionTables(zero_terminal_snr ? with_zero_terminal_snr(betas) : betas);
+}
+
 GaussianDiffusion::GaussianDiffusion(DiffusionVariant variant, int levels, DType dtype,
                                      Device device)
     : variant_(std::move(variant)),
-      tables_(variant_.schedule->betas(variant_.timesteps)),
+      tables_(variant_.tables()),
       levels_(levels),
       dtype_(dtype),
       device_(device) {
@@ -50,6 +57,10 @@ GaussianDiffusion::GaussianDiffusion(DiffusionVariant variant, int levels, DType
   mean_from_output_ = table(mean_from_output);
   target_spread_ =
       table([&](int t) { return std::sqrt(tables_.posterior_variance[t]) / mean_from_output(t); });
+  const std::vector<double> weights =
+      output_weights(*variant_.weighting, parameterization(), tables_);
+  if (std::any_of(weights.begin(), weights.end(), [](double w) { return w != 1; }))
+    weight_ = upload(weights);
   variance_offset_ = table([&](int t) { return variance().at(tables_, t).offset; });
   variance_slope_ = table([&](int t) { return variance().at(tables_, t).slope; });
 }
@@ -74,6 +85,12 @@ Tensor GaussianDiffusion::target(const Tensor& x0, const Tensor& noise, const Te
 Tensor GaussianDiffusion::drawn_target(const Tensor& x0, const Tensor& noise,
                                        const Tensor& second_noise, const Tensor& t) const {
   return add(target(x0, noise, t), timestep_scale(target_spread_, second_noise, t));
+}
+
+Tensor GaussianDiffusion::weighted_error(const Tensor& prediction, const Tensor& target,
+                                         const Tensor& t) const {
+  const Tensor error = squared_error(prediction, target);
+  return weight_ ? timestep_scale(weight_, error, t) : error;
 }
 
 Tensor GaussianDiffusion::training_losses(const Loss& loss, const Model& model, const Tensor& x0,

@@ -13,6 +13,7 @@
 #include "diffusion/schedule.h"
 #include "diffusion/tables.h"
 #include "diffusion/variance.h"
+#include "diffusion/weighting.h"
 
 namespace ddpm {
 
@@ -28,9 +29,13 @@ struct Normal {
 struct DiffusionVariant {
   int timesteps = 1000;
   std::unique_ptr<Schedule> schedule;
+  bool zero_terminal_snr = false;
   std::unique_ptr<Parameterization> parameterization;
   std::unique_ptr<Variance> variance;
   std::unique_ptr<Loss> loss;
+  std::unique_ptr<Weighting> weighting;
+
+  DiffusionTables tables() const;
 };
 
 class GaussianDiffusion {
@@ -62,6 +67,8 @@ class GaussianDiffusion {
   Tensor drawn_target(const Tensor& x0, const Tensor& noise, const Tensor& second_noise,
                       const Tensor& t) const;
   const Loss& loss() const { return *variant_.loss; }
+  // The mean squared error of a prediction, times the weight of its timestep. -> (N)
+  Tensor weighted_error(const Tensor& prediction, const Tensor& target, const Tensor& t) const;
   // `second_noise` may be empty unless the loss needs it; another `loss` than the variant's is for
   // comparisons.
   Tensor training_losses(const Model& model, const Tensor& x0, const Tensor& t, const Tensor& noise,
@@ -103,6 +110,7 @@ class GaussianDiffusion {
   Tensor signal_, noise_, posterior_x0_, posterior_xt_, posterior_log_variance_;
   Tensor target_x0_, target_epsilon_, x0_from_xt_, x0_from_output_, mean_from_xt_,
       mean_from_output_, target_spread_;
+  Tensor weight_;  // empty where all are 1
   Tensor variance_offset_, variance_slope_;
 };
 

@@ -1,5 +1,7 @@
 #include "diffusion/registry.h"
 
+#include <algorithm>
+
 #include "diffusion/losses/hybrid.h"
 #include "diffusion/losses/simple.h"
 #include "diffusion/losses/two_noise.h"
@@ -25,6 +27,13 @@
 #include "diffusion/variances/fixed_small.h"
 #include "diffusion/variances/learned.h"
 #include "diffusion/variances/learned_range.h"
+#include "diffusion/weightings/min_snr.h"
+#include "diffusion/weightings/p2.h"
+#include "diffusion/weightings/snr.h"
+#include "diffusion/weightings/snr_plus_one.h"
+#include "diffusion/weightings/truncated_snr.h"
+#include "diffusion/weightings/uniform.h"
+#include "diffusion/weightings/x0.h"
 
 namespace ddpm {
 
@@ -89,6 +98,28 @@ const Registry<Loss>& losses() {
   return registry;
 }
 
+const Registry<Weighting>& weightings() {
+  static const Registry<Weighting> registry(
+      "weighting",
+      {
+          {"uniform", "the squared error of the output as it is (Ho et al. 2020)",
+           factory<Weighting, UniformWeighting>()},
+          {"x0", "that of x_0, whatever is predicted (Salimans & Ho 2022)",
+           factory<Weighting, UnitWeighting>()},
+          {"snr", "that of epsilon: SNR times x_0's (Salimans & Ho 2022)",
+           factory<Weighting, SnrWeighting>()},
+          {"truncated_snr", "max(SNR, 1) times x_0's (Salimans & Ho 2022)",
+           factory<Weighting, TruncatedSnrWeighting>()},
+          {"snr_plus_one", "that of velocity: SNR + 1 times x_0's (Salimans & Ho 2022)",
+           factory<Weighting, SnrPlusOneWeighting>()},
+          {"min_snr", "min(SNR, gamma) times x_0's (Hang et al. 2023)",
+           factory<Weighting, MinSnrWeighting>()},
+          {"p2", "SNR / (k + SNR)^gamma times x_0's (Choi et al. 2022)",
+           factory<Weighting, P2Weighting>()},
+      });
+  return registry;
+}
+
 const Registry<Sampler>& samplers() {
   static const Registry<Sampler> registry(
       "sampler",
@@ -109,15 +140,32 @@ const Registry<Sampler>& samplers() {
   return registry;
 }
 
+// What the schedule, the parameterization, the weighting and the loss say to each other.
+static void check_noise_levels(const Config& config, const DiffusionVariant& v) try {
+  const std::vector<double> weights = output_weights(*v.weighting, *v.parameterization, v.tables());
+  const bool weighted =
+      std::any_of(weights.begin(), weights.end(), [](double w) { return w != 1; });
+  if (weighted && !v.loss->takes_weights())
+    config.error("weighting",
+                 "is of squared errors; the variational bound has its own weights: use uniform");
+} catch (const UserError& error) {
+  config.error("schedule", fmt::format("cannot be used here: {}", error.what()));
+}
+
 DiffusionVariant read_diffusion(const Config& config) {
   DiffusionVariant v;
   v.timesteps = static_cast<int>(
       config.integer("timesteps", 1000, 1, 1000000, "number of diffusion steps T"));
   v.schedule = schedules().make(config, "schedule", "linear");
+  v.zero_terminal_snr =
+      config.boolean("zero_terminal_snr", false,
+                     "rescale the schedule so that nothing of x_0 is left at the last step");
   v.parameterization = parameterizations().make(config, "parameterization", "epsilon");
   v.variance = variances().make(config, "variance", "fixed_large");
   v.loss = losses().make(config, "loss", "simple");
   if (const char* objection = v.loss->objection(*v.variance)) config.error("loss", objection);
+  v.weighting = weightings().make(config, "weighting", "uniform");
+  check_noise_levels(config, v);
   return v;
 }
 

@@ -14,10 +14,11 @@ const Registry<Schedule>& schedules();
 const Registry<Parameterization>& parameterizations();
 const Registry<Variance>& variances();
 const Registry<Loss>& losses();
+const Registry<Weighting>& weightings();
 const Registry<Sampler>& samplers();
 
-// "timesteps", "schedule", "parameterization", "variance" and "loss" of `config`; the defaults are
-// DDPM's for CIFAR-10.
+// "timesteps", "schedule", "zero_terminal_snr", "parameterization", "variance", "loss" and
+// "weighting" of `config`; the defaults are DDPM's for CIFAR-10.
 DiffusionVariant read_diffusion(const Config& config);
 // "sampler" of `config`.
 std::unique_ptr<Sampler> read_sampler(const Config& config);

@@ -7,7 +7,6 @@
 #include "diffusion/process.h"
 #include "framework/config/config.h"
 #include "framework/ops/elementwise.h"
-#include "framework/ops/losses.h"
 
 namespace ddpm {
 
@@ -21,7 +20,7 @@ class HybridLoss : public Loss {
     const Normal model{l.process.mean(l.prediction.detach(), l.x_t, l.t),
                        l.process.log_variance(l.variance_output, l.t, l.x0.shape())};
     const Tensor bound = l.process.bound_term(l.x0, l.x_t, l.t, model);
-    return add(squared_error(l.prediction, l.process.target(l.x0, l.noise, l.t)),
+    return add(l.process.weighted_error(l.prediction, l.process.target(l.x0, l.noise, l.t), l.t),
                scale(bound, lambda_ * l.process.timesteps()));
   }
   const char* objection(const Variance& variance) const override {

@@ -28,7 +28,8 @@ class TwoNoiseLoss : public SimpleLoss {
 
   bool needs_second_noise() const override { return true; }
   Tensor operator()(const LossTerms& l) const override {
-    return squared_error(l.prediction, l.process.drawn_target(l.x0, l.noise, l.second_noise, l.t));
+    const Tensor drawn = l.process.drawn_target(l.x0, l.noise, l.second_noise, l.t);
+    return l.process.weighted_error(l.prediction, drawn, l.t);
   }
 };
 

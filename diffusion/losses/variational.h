@@ -19,6 +19,7 @@ class VariationalLoss : public Loss {
                        l.process.log_variance(l.variance_output, l.t, l.x0.shape())};
     return l.process.bound_term(l.x0, l.x_t, l.t, model);
   }
+  bool takes_weights() const override { return false; }
 };
 
 }  // namespace ddpm

@@ -25,6 +25,8 @@ TEST(Registry, NamesTheVariants) {
   EXPECT_THAT(variances().names(),
               ElementsAre("fixed_small", "fixed_large", "learned", "learned_range"));
   EXPECT_THAT(losses().names(), ElementsAre("simple", "two_noise", "variational", "hybrid"));
+  EXPECT_THAT(weightings().names(), ElementsAre("uniform", "x0", "snr", "truncated_snr",
+                                                "snr_plus_one", "min_snr", "p2"));
   EXPECT_THAT(samplers().names(),
               ElementsAre("ancestral", "ddim", "dpm_solver", "dpm_solver++", "unipc", "heun"));
 }
