@@ -23,6 +23,10 @@
 #include "diffusion/schedules/linear.h"
 #include "diffusion/schedules/quadratic.h"
 #include "diffusion/schedules/warmup.h"
+#include "diffusion/timestep_samplers/antithetic.h"
+#include "diffusion/timestep_samplers/loss_second_moment.h"
+#include "diffusion/timestep_samplers/stratified.h"
+#include "diffusion/timestep_samplers/uniform.h"
 #include "diffusion/variances/fixed_large.h"
 #include "diffusion/variances/fixed_small.h"
 #include "diffusion/variances/learned.h"
@@ -120,6 +124,22 @@ const Registry<Weighting>& weightings() {
   return registry;
 }
 
+const Registry<TimestepSampler>& timestep_samplers() {
+  static const Registry<TimestepSampler> registry(
+      "timestep sampler",
+      {
+          {"uniform", "independent and uniform (Ho et al. 2020)",
+           factory<TimestepSampler, UniformTimesteps>()},
+          {"stratified", "one from each of N equal shares (as Kingma et al. 2021)",
+           factory<TimestepSampler, StratifiedTimesteps>()},
+          {"antithetic", "pairs t and T - 1 - t (Song et al. 2021)",
+           factory<TimestepSampler, AntitheticTimesteps>()},
+          {"loss_second_moment", "by the root of E[loss^2] (Nichol & Dhariwal 2021)",
+           factory<TimestepSampler, LossSecondMomentTimesteps>()},
+      });
+  return registry;
+}
+
 const Registry<Sampler>& samplers() {
   static const Registry<Sampler> registry(
       "sampler",
@@ -167,6 +187,10 @@ DiffusionVariant read_diffusion(const Config& config) {
   v.weighting = weightings().make(config, "weighting", "uniform");
   check_noise_levels(config, v);
   return v;
+}
+
+std::unique_ptr<TimestepSampler> read_timestep_sampler(const Config& config) {
+  return timestep_samplers().make(config, "timestep_sampler", "uniform");
 }
 
 std::unique_ptr<Sampler> read_sampler(const Config& config) {

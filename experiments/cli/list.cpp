@@ -39,6 +39,7 @@ std::vector<Kind> kinds() {
       kind_of("variances", "diffusion.variance", variances()),
       kind_of("losses", "diffusion.loss", losses()),
       kind_of("weightings", "diffusion.weighting", weightings()),
+      kind_of("timestep_samplers", "diffusion.timestep_sampler", timestep_samplers()),
       kind_of("samplers", "sampling.sampler", samplers()),
       kind_of("datasets", "data", datasets()),
       kind_of("models", "model", denoisers()),

@@ -1,37 +1,17 @@
 // The variance of the gradient that a batch gives, under the loss with one noise and under the loss
-// with two (losses/two_noise.h), whose expectation is the same. Two independent batches a and b
-// estimate without bias its total variance, |a - b|^2 / 2, and the square of its mean, a . b.
+// with two (losses/two_noise.h), whose expectation is the same.
 #include <algorithm>
 #include <cmath>
 
-#include "diffusion/likelihood.h"
-#include "diffusion/timestep_sampler.h"
+#include "experiments/figures/batch_gradient.h"
 #include "experiments/figures/figure.h"
 #include "experiments/figures/steps.h"
-#include "framework/autograd/tape.h"
-#include "framework/ops/reduce.h"
 #include "framework/ops/timestep.h"
 
 namespace ddpm {
 namespace {
 
 constexpr const char* kLosses[] = {"simple", "two_noise"};
-
-// What pairs of batches say of one loss.
-struct Moments {
-  Estimate variance, squared_mean;
-
-  void add(const std::vector<float>& a, const std::vector<float>& b) {
-    double squares = 0, product = 0;
-    for (size_t i = 0; i < a.size(); ++i) {
-      const double x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);
-      squares += (x - y) * (x - y);
-      product += x * y;
-    }
-    variance.add(squares / 2);
-    squared_mean.add(product);
-  }
-};
 
 class GradientVarianceFigure final : public Figure {
  public:
@@ -55,7 +35,7 @@ class GradientVarianceFigure final : public Figure {
     Series signal{.label = "square of the mean", .marks = Marks::kDashedLine};
     Series ratio{.label = "two noises / one noise", .marks = Marks::kDots};
     for (const int32_t step : steps) {
-      const std::vector<Moments> moments = measure(run, step, ticker);
+      const std::vector<GradientMoments> moments = measure(run, step, ticker);
       add_rows(std::to_string(step + 1), moments, rows);
       for (size_t i = 0; i < moments.size(); ++i) {
         variances[i].points.emplace_back(step + 1, moments[i].variance.mean());
@@ -64,7 +44,7 @@ class GradientVarianceFigure final : public Figure {
       signal.points.emplace_back(step + 1, moments[0].squared_mean.mean());
       ratio.points.emplace_back(step + 1, moments[1].variance.mean() / moments[0].variance.mean());
     }
-    const std::vector<Moments> over_all = measure(run, kUniform, ticker);
+    const std::vector<GradientMoments> over_all = measure(run, kUniform, ticker);
     add_rows("uniform", over_all, rows);
     const auto number = [](const Estimate& e) {
       return fmt::format("{:.3g} (standard error {:.1g})", e.mean(), e.standard_error());
@@ -109,47 +89,29 @@ class GradientVarianceFigure final : public Figure {
   }
 
   // Both losses see the same batches: the same images, timesteps and first noise.
-  std::vector<Moments> measure(LoadedRun& run, int32_t step, Ticker& ticker) const {
-    std::vector<Moments> moments(std::size(kLosses));
+  std::vector<GradientMoments> measure(LoadedRun& run, int32_t step, Ticker& ticker) const {
+    std::vector<GradientMoments> moments(std::size(kLosses));
     for (int64_t pair = 0; pair < pairs_; ++pair)
       for (size_t i = 0; i < moments.size(); ++i) {
-        const std::vector<float> first = gradient(run, kLosses[i], step, 2 * pair, ticker);
-        moments[i].add(first, gradient(run, kLosses[i], step, 2 * pair + 1, ticker));
+        const auto gradient = [&](int64_t batch) {
+          ticker.tick();
+          return batch_gradient(run, *losses().make(kLosses[i]), timesteps_of(run, step, batch),
+                                batch);
+        };
+        const std::vector<float> first = gradient(2 * pair);
+        moments[i].add(first, gradient(2 * pair + 1));
       }
     return moments;
   }
 
-  // Of the mean loss of batch number `batch`, with respect to all weights.
-  std::vector<float> gradient(LoadedRun& run, const char* loss, int32_t step, int64_t batch,
-                              Ticker& ticker) const {
-    const DiffusionModel& model = *run.model;
-    const Device device = model.process.device();
-    const auto stream = [&](const char* site) {
-      return RandomStream{run.config->seed, random_site(site), random_counter(batch, 0, device)};
-    };
-    Tensor indices = Tensor::empty({images_}, DType::kI32, device);
-    fill_epoch_indices(stream("figure/order"), run.dataset.train.count, indices);
-    const Tensor x0 = model_images(run, run.dataset.train, indices.to_host<int32_t>());
-    const Tensor t = step == kUniform ? uniform_timesteps(stream("figure/timestep"), images_,
-                                                          model.process.timesteps())
-                                      : same_timestep(step, images_, device);
-    Tensor noise = Tensor::like(x0), second_noise = Tensor::like(x0);
-    fill_normal(stream("figure/noise"), noise);
-    fill_normal(stream("figure/second_noise"), second_noise);
-
-    Parameters& parameters = run.model->parameters;
-    parameters.begin_gradients();
-    {
-      Tape tape;
-      tape.backward(mean(model.process.training_losses(*losses().make(loss), model.inference(), x0,
-                                                       t, noise, second_noise)));
-    }
-    parameters.end_gradients();
-    ticker.tick();
-    return parameters.grad.to_host<float>();
+  TimestepDraw timesteps_of(const LoadedRun& run, int32_t step, int64_t batch) const {
+    if (step != kUniform) return {same_timestep(step, images_, run.model->process.device()), {}};
+    return {uniform_timesteps(batch_stream(run, "figure/timestep", batch), images_,
+                              run.model->process.timesteps()),
+            {}};
   }
 
-  static void add_rows(const std::string& t, const std::vector<Moments>& moments,
+  static void add_rows(const std::string& t, const std::vector<GradientMoments>& moments,
                        std::vector<std::vector<std::string>>& rows) {
     for (size_t i = 0; i < moments.size(); ++i) {
       const auto add = [&](const char* quantity, const Estimate& estimate) {

@@ -9,7 +9,8 @@ MakeFigure make_ema_comparison_figure, make_forward_process_figure, make_gradien
     make_nearest_neighbours_figure, make_progressive_coding_figure,
     make_progressive_generation_figure, make_progressive_quality_figure,
     make_rate_distortion_figure, make_reconstruction_figure, make_samples_figure,
-    make_schedule_figure, make_shared_latents_figure, make_solver_orders_figure;
+    make_schedule_figure, make_shared_latents_figure, make_solver_orders_figure,
+    make_timestep_variance_figure;
 
 const Registry<Figure>& figures() {
   static const Registry<Figure> registry(
@@ -38,6 +39,8 @@ const Registry<Figure>& figures() {
           {"loss_by_timestep", "squared error and bound at each t", make_loss_by_timestep_figure},
           {"gradient_variance", "of the losses with one noise and with two, at each t",
            make_gradient_variance_figure},
+          {"timestep_variance", "of the gradient, by how a batch's timesteps are drawn",
+           make_timestep_variance_figure},
           {"solver_orders",
            "error of samplers over evaluations, against the exact flow; needs no run",
            make_solver_orders_figure},

@@ -156,6 +156,8 @@ ExperimentConfig::ExperimentConfig(const Config& config)
       model(denoisers().make(config, "model", "unet")),
       conditioning(read_conditioning(config)),
       diffusion(read_diffusion(config.child("diffusion", "the process and its training"))),
+      timestep_sampler(
+          read_timestep_sampler(config.child("diffusion", "the process and its training"))),
       optimizer(read_optimizer(config)),
       training(read_training(config)),
       sampling(read_sampling(config, conditioning, optimizer.averages)),

@@ -64,6 +64,7 @@ struct ExperimentConfig {
   std::unique_ptr<DenoiserOptions> model;
   ConditioningOptions conditioning;
   DiffusionVariant diffusion;
+  std::unique_ptr<TimestepSampler> timestep_sampler;
   OptimizerOptions optimizer;
   TrainingOptions training;
   SamplingOptions sampling;

@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "diffusion/guidance.h"
-#include "diffusion/timestep_sampler.h"
 #include "framework/autograd/tape.h"
 #include "framework/ops/elementwise.h"
 #include "framework/ops/image_batch.h"
@@ -116,6 +115,7 @@ Tensor upload_images(const Split& split, const Shape& image_shape, Device device
 
 Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset)
     : model_(model),
+      timestep_sampler_(*config.timestep_sampler),
       optimizer_(config.optimizer),
       rows_(config.training.batch_size / config.training.accumulation),
       parts_(config.training.accumulation),
@@ -130,10 +130,11 @@ Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Da
       loss_sum_(Tensor::zeros({1}, model.process.dtype(), model.process.device())),
       runner_(model.process.device(), [this] { run_step(); }) {
   model_.parameters.allocate_training(optimizer_.averages);
+  timestep_sampler_.prepare(model_.process.timesteps(), model_.process.device());
 }
 
-void Trainer::add_gradients(const Tensor& indices, const Tensor& flips, const Tensor& t,
-                            const Tensor& labels) {
+void Trainer::add_gradients(const Tensor& indices, const Tensor& flips,
+                            const TimestepDraw& timesteps, const Tensor& labels) {
   const Tensor x0 = gather_images(images_, indices, flips, levels_, model_.process.dtype());
   const auto normal = [&](const char* site) {
     Tensor x = Tensor::like(x0);
@@ -148,9 +149,10 @@ void Trainer::add_gradients(const Tensor& indices, const Tensor& flips, const Te
     return (*model_.network)(x_t, at, labels, &dropout);
   };
   Tape tape;
-  const Tensor loss =
-      scale(mean(model_.process.training_losses(network, x0, t, noise, second_noise)),
-            1 / static_cast<double>(parts_));
+  Tensor losses = model_.process.training_losses(network, x0, timesteps.t, noise, second_noise);
+  timestep_sampler_.observe(timesteps.t, losses.detach());
+  if (timesteps.weights) losses = multiply(losses, timesteps.weights);
+  const Tensor loss = scale(mean(losses), 1 / static_cast<double>(parts_));
   tape.backward(loss);
   loss_sum_.copy_from(add(loss_sum_, loss.detach()));
 }
@@ -166,7 +168,7 @@ void Trainer::run_step() {
   Tensor indices = integers(), flips;
   fill_epoch_indices(stream("train/order"), images_.shape()[0], indices);
   if (flip_) fill_randint(stream("train/flip"), 2, flips = integers());
-  const Tensor t = uniform_timesteps(stream("train/timestep"), batch, model_.process.timesteps());
+  const TimestepDraw timesteps = timestep_sampler_.draw(stream("train/timestep"), batch);
 
   Tensor labels;
   if (labels_)
@@ -177,7 +179,8 @@ void Trainer::run_step() {
   for (int64_t part = 0; part < parts_; ++part) {
     if (part > 0) next_rows(rows_, state_);
     const auto rows = [&](const Tensor& x) { return x ? x.view(part * rows_, {rows_}) : x; };
-    add_gradients(rows(indices), rows(flips), rows(t), rows(labels));
+    add_gradients(rows(indices), rows(flips), {rows(timesteps.t), rows(timesteps.weights)},
+                  rows(labels));
   }
   model_.parameters.end_gradients();
   optimizer_step(model_.parameters, optimizer_, state_);
@@ -207,6 +210,9 @@ CheckpointInfo Trainer::checkpoint_info() const {
   info.loss_sum = static_cast<double>(loss_sum_.to_host<float>()[0]);
   info.loss_steps = loss_steps_;
   info.first_nonfinite_step = read_scalars().first_nonfinite_step;
+  const TimestepMemory memory = timestep_sampler_.memory();
+  info.timestep_losses = memory.losses;
+  info.timestep_counts = memory.counts;
   info.average_decay.assign(optimizer_.average_decay.begin(),
                             optimizer_.average_decay.begin() + optimizer_.averages);
   return info;
@@ -217,6 +223,7 @@ void Trainer::restore(const CheckpointInfo& info) {
   const float sum = static_cast<float>(info.loss_sum);
   loss_sum_.copy_from_host(&sum);
   loss_steps_ = info.loss_steps;
+  timestep_sampler_.restore({info.timestep_losses, info.timestep_counts});
 }
 
 }  // namespace ddpm

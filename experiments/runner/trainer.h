@@ -52,6 +52,7 @@ class DiffusionModel {
 
 class Trainer {
  public:
+  // `config` must live as long: its timestep sampler learns.
   Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset);
 
   void step() {
@@ -75,11 +76,12 @@ class Trainer {
 
  private:
   // Adds the gradients of the loss of some rows of the batch, each of which counts 1 / batch.
-  void add_gradients(const Tensor& indices, const Tensor& flips, const Tensor& t,
+  void add_gradients(const Tensor& indices, const Tensor& flips, const TimestepDraw& timesteps,
                      const Tensor& labels);
   void run_step();  // may be captured: nothing in it that must happen on the host every time
 
   DiffusionModel& model_;
+  TimestepSampler& timestep_sampler_;
   OptimizerOptions optimizer_;
   int64_t rows_, parts_;  // a batch is `parts_` times `rows_` images
   uint64_t seed_;

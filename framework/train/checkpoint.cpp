@@ -17,6 +17,9 @@ namespace {
 constexpr const char* kFormat = "ddpm.checkpoint";
 constexpr int64_t kFormatVersion = 1;
 
+constexpr const char* kTimestepLosses = "/state/timestep_losses";
+constexpr const char* kTimestepCounts = "/state/timestep_counts";
+
 std::string decay_group(double decay) { return fmt::format("/ema/{}", decay); }
 
 CheckpointInfo read_info(const Hdf5Reader& file) {
@@ -39,6 +42,12 @@ CheckpointInfo read_info(const Hdf5Reader& file) {
   info.first_nonfinite_step = file.integer("/state", "first_nonfinite_step");
   for (const std::string& name : file.list("/ema"))
     info.average_decay.push_back(file.number("/ema/" + name, "decay"));
+  if (file.has(kTimestepLosses)) {
+    const Shape losses = file.info(kTimestepLosses).shape,
+                counts = file.info(kTimestepCounts).shape;
+    info.timestep_losses = file.read<float>(kTimestepLosses, losses);
+    info.timestep_counts = file.read<int32_t>(kTimestepCounts, counts);
+  }
   return info;
 }
 
@@ -104,6 +113,11 @@ void save_checkpoint(const std::string& path, const CheckpointInfo& info,
   file.set_number("/state", "loss_sum", info.loss_sum);
   file.set_integer("/state", "loss_steps", info.loss_steps);
   file.set_integer("/state", "first_nonfinite_step", info.first_nonfinite_step);
+  if (const int64_t timesteps = std::ssize(info.timestep_counts); timesteps > 0) {
+    file.array(kTimestepLosses, {timesteps, std::ssize(info.timestep_losses) / timesteps},
+               std::span<const float>(info.timestep_losses));
+    file.array(kTimestepCounts, {timesteps}, std::span<const int32_t>(info.timestep_counts));
+  }
   file.commit();
 }
 

@@ -5,8 +5,9 @@
 //   /params/<path>         weights, shapes as in the model: (K, R, S, C), (K, C), (C)
 //   /ema/<decay>/<path>    running averages; the group's attribute `decay` is the number
 //   /optimizer/m, /v/...   Adam's moments
-//   /rng                   attributes: algorithm, seed; every stream is a function of these and
-//   step /state                 attributes: loss_sum, loss_steps, first_nonfinite_step
+//   /rng                   attributes: algorithm, seed; streams are functions of these and step
+//   /state                 attributes: loss_sum, loss_steps, first_nonfinite_step
+//   /state/timestep_...    losses (T, n) and counts (T) that a timestep sampler has seen, if any
 //
 // Restoring it resumes bit for bit: no other state exists. Equal runs write equal bytes. Beside
 // step_N.h5, latest.json names the newest file and its SHA-256.
@@ -38,6 +39,9 @@ struct CheckpointInfo {
   int64_t loss_steps = 0;
   int64_t first_nonfinite_step = -1;
   std::vector<double> average_decay;
+  // What a timestep sampler remembers: (T, n) in rows, and (T); empty if it learns nothing.
+  std::vector<float> timestep_losses;
+  std::vector<int32_t> timestep_counts;
 };
 
 void save_checkpoint(const std::string& path, const CheckpointInfo& info,

@@ -27,6 +27,8 @@ TEST(Registry, NamesTheVariants) {
   EXPECT_THAT(losses().names(), ElementsAre("simple", "two_noise", "variational", "hybrid"));
   EXPECT_THAT(weightings().names(), ElementsAre("uniform", "x0", "snr", "truncated_snr",
                                                 "snr_plus_one", "min_snr", "p2"));
+  EXPECT_THAT(timestep_samplers().names(),
+              ElementsAre("uniform", "stratified", "antithetic", "loss_second_moment"));
   EXPECT_THAT(samplers().names(),
               ElementsAre("ancestral", "ddim", "dpm_solver", "dpm_solver++", "unipc", "heun"));
 }

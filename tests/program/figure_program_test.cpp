@@ -65,6 +65,7 @@ class FigureProgram : public TrainedRun {
     for (const char* other :
          {"samples", "schedule", "shared_latents", "interpolation", "latent_interpolation"})
       if (name == other) arguments.pop_back();
+    if (name == "timestep_variance") arguments.back() = "figure.batches=[6]";
     arguments.insert(arguments.end(), more.begin(), more.end());
     const Finished result = ddpm(arguments);
     EXPECT_EQ(result.exit_code, 0) << name << ": " << result.err;
@@ -154,6 +155,26 @@ TEST_F(FigureProgram, TwoNoisesAddVarianceToTheSameGradient) {
       EXPECT_GT(two - one, 4.5 * std::hypot(one_error, two_error)) << t;
     }
   }
+}
+
+// However timesteps are drawn, the gradient has one expectation.
+TEST_F(FigureProgram, TimestepSamplersAgreeInTheMeanGradient) {
+  const std::string out = copy("run");
+  const auto rows =
+      read_csv(draw("timestep_variance", out, {"figure.pairs=60", "figure.batches=[8]"}) + ".csv");
+  ASSERT_EQ(rows.size(), 1 + 4 * 2u);
+  std::map<std::string, std::pair<double, double>> means;  // with their standard errors
+  for (size_t i = 1; i < rows.size(); ++i) {
+    EXPECT_EQ(rows[i][0], "8");
+    if (rows[i][2] == "squared_mean")
+      means[rows[i][1]] = {std::stod(rows[i][3]), std::stod(rows[i][4])};
+    else
+      EXPECT_GT(std::stod(rows[i][3]), 0) << rows[i][1];
+  }
+  ASSERT_EQ(means.size(), 4u);
+  const auto [expected, expected_error] = means["uniform"];
+  for (const auto& [name, mean] : means)
+    EXPECT_NEAR(mean.first, expected, 4.5 * std::hypot(mean.second, expected_error)) << name;
 }
 
 TEST_F(FigureProgram, QualityEndsWithThatOfTheSamples) {

@@ -37,10 +37,12 @@ Dataset random_images() {
   return dataset;
 }
 
-ExperimentConfig config_in_parts(int parts, const std::string& precision) {
+ExperimentConfig config_in_parts(int parts, const std::string& precision,
+                                 const std::vector<std::string>& overrides) {
   ConfigSource source = ConfigSource::parse_text(kTiny, "tiny.json");
   source.set(fmt::format("training.accumulation={}", parts));
   source.set("precision=" + precision);
+  for (const std::string& assignment : overrides) source.set(assignment);
   const Config reader(std::move(source));
   ExperimentConfig config(reader);
   reader.finish();
@@ -49,8 +51,9 @@ ExperimentConfig config_in_parts(int parts, const std::string& precision) {
 
 // A model with its trainer.
 struct Session {
-  explicit Session(int parts, const std::string& precision = "f32")
-      : config(config_in_parts(parts, precision)),
+  explicit Session(int parts, const std::string& precision = "f32",
+                   const std::vector<std::string>& overrides = {})
+      : config(config_in_parts(parts, precision, overrides)),
         model(config, dataset, Device::kCpu),
         trainer(model, config, dataset) {}
 
@@ -64,6 +67,14 @@ struct Session {
   DiffusionModel model;
   Trainer trainer;
 };
+
+// Timesteps by the size of their loss, after few steps already.
+Session learning_session(int parts) {
+  return Session(
+      parts, "f32",
+      {"diffusion.timesteps=5", "diffusion.variance=learned_range", "diffusion.loss=variational",
+       R"(diffusion.timestep_sampler={"name": "loss_second_moment", "history": 2})"});
+}
 
 double largest(const std::vector<float>& x) {
   double result = 0;
@@ -154,7 +165,7 @@ TEST(Accumulation, TakesTheMemoryOfOnePart) {
 
 TEST(Accumulation, MustDivideTheBatch) {
   try {
-    config_in_parts(3, "f32");
+    config_in_parts(3, "f32", {});
     FAIL() << "three parts of eight images";
   } catch (const UserError& error) {
     EXPECT_NE(
@@ -162,6 +173,40 @@ TEST(Accumulation, MustDivideTheBatch) {
         std::string::npos)
         << error.what();
   }
+}
+
+TEST(LearnedTimesteps, ResumeBitForBit) {
+  const std::string file =
+      (std::filesystem::temp_directory_path() / fmt::format("ddpm_timesteps_{}.h5", getpid()))
+          .string();
+  Session whole = learning_session(1), first = learning_session(1), second = learning_session(1);
+  const std::vector<float> expected = whole.run(16);
+  first.run(8);
+  save_checkpoint(file, first.trainer.checkpoint_info(), first.model.parameters);
+  CheckpointInfo info = load_checkpoint(file, second.model.parameters);
+  std::filesystem::remove(file);
+  ASSERT_EQ(info.timestep_counts.size(), 5u);
+  ASSERT_GE(*std::min_element(info.timestep_counts.begin(), info.timestep_counts.end()), 2)
+      << "still uniform when it was saved";
+  second.trainer.restore(info);
+  EXPECT_EQ(second.run(8), expected);
+
+  std::fill(info.timestep_losses.begin(), info.timestep_losses.end(), 1.f);
+  Session other = learning_session(1);
+  save_checkpoint(file, info, first.model.parameters);
+  other.trainer.restore(load_checkpoint(file, other.model.parameters));
+  std::filesystem::remove(file);
+  EXPECT_NE(other.run(8), expected) << "what was learned decides nothing";
+}
+
+TEST(LearnedTimesteps, AreTheSameInParts) {
+  Session whole = learning_session(1), parts = learning_session(4);
+  whole.run(12);
+  parts.run(12);
+  const CheckpointInfo a = whole.trainer.checkpoint_info(), b = parts.trainer.checkpoint_info();
+  EXPECT_EQ(a.timestep_counts, b.timestep_counts);
+  for (size_t i = 0; i < a.timestep_losses.size(); ++i)  // weights differ in the last bits
+    EXPECT_NEAR(b.timestep_losses[i], a.timestep_losses[i], 1e-3 * a.timestep_losses[i]) << i;
 }
 
 }  // namespace
