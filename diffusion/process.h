@@ -28,12 +28,12 @@ struct Normal {
 // What a configuration chooses; registry.h reads it.
 struct DiffusionVariant {
   int timesteps = 1000;
-  std::unique_ptr<Schedule> schedule;
+  std::shared_ptr<const Schedule> schedule;
   bool zero_terminal_snr = false;
-  std::unique_ptr<Parameterization> parameterization;
-  std::unique_ptr<Variance> variance;
-  std::unique_ptr<Loss> loss;
-  std::unique_ptr<Weighting> weighting;
+  std::shared_ptr<const Parameterization> parameterization;
+  std::shared_ptr<const Variance> variance;
+  std::shared_ptr<const Loss> loss;
+  std::shared_ptr<const Weighting> weighting;
 
   DiffusionTables tables() const;
 };
@@ -54,6 +54,10 @@ class GaussianDiffusion {
   int64_t output_channels(int64_t image_channels) const {
     return (variance().learned() ? 2 : 1) * image_channels;
   }
+  // The process of fewer steps whose noise levels are those of `visited` timesteps, rising: its
+  // betas belong to the longer steps (Nichol & Dhariwal 2021, section 4; improved-diffusion's
+  // respacing).
+  GaussianDiffusion respaced(const std::vector<int>& visited) const;
   // (T) doubles -> a table of the compute type on the device.
   Tensor upload(const std::vector<double>& table) const;
 
@@ -77,6 +81,12 @@ class GaussianDiffusion {
   }
   Tensor training_losses(const Loss& loss, const Model& model, const Tensor& x0, const Tensor& t,
                          const Tensor& noise, const Tensor& second_noise = {}) const;
+
+  // Distillation: what the network should have said to name that x_0, and the weighted loss of what
+  // it says. -> (N)
+  Tensor output_of(const Tensor& x0, const Tensor& x_t, const Tensor& t) const;
+  Tensor distillation_losses(const Model& student, const Tensor& x_t, const Tensor& t,
+                             const Tensor& x0) const;
 
   // Reverse: p(x_{t-1} | x_t) from the two halves of the network's output.
   struct Output {
@@ -108,8 +118,8 @@ class GaussianDiffusion {
   Device device_;
   // On the device, (T) each.
   Tensor signal_, noise_, posterior_x0_, posterior_xt_, posterior_log_variance_;
-  Tensor target_x0_, target_epsilon_, x0_from_xt_, x0_from_output_, mean_from_xt_,
-      mean_from_output_, target_spread_;
+  Tensor target_x0_, target_epsilon_, x0_from_xt_, x0_from_output_, output_from_xt_,
+      output_from_x0_, mean_from_xt_, mean_from_output_, target_spread_;
   Tensor weight_;  // empty where all are 1
   Tensor variance_offset_, variance_slope_;
 };

@@ -144,7 +144,7 @@ const Registry<Sampler>& samplers() {
   static const Registry<Sampler> registry(
       "sampler",
       {
-          {"ancestral", "every reverse step in turn (Ho et al. 2020)",
+          {"ancestral", "every reverse step (Ho et al. 2020), or respaced (Nichol & Dhariwal 2021)",
            factory<Sampler, AncestralSampler>()},
           {"ddim", "fewer steps, deterministic at eta 0 (Song et al. 2021)",
            factory<Sampler, DdimSampler>()},

@@ -17,6 +17,8 @@ class Variance {
   virtual ~Variance() = default;
   virtual Coefficients at(const DiffusionTables& tables, int t) const = 0;
   virtual bool learned() const { return false; }
+  // Whether the network's output belongs to the step t -> t - 1, and says nothing of longer ones.
+  virtual bool is_of_steps() const { return false; }
 };
 
 }  // namespace ddpm

@@ -13,6 +13,7 @@ class LearnedVariance : public Variance {
 
   Coefficients at(const DiffusionTables&, int) const override { return {.offset = 0, .slope = 1}; }
   bool learned() const override { return true; }
+  bool is_of_steps() const override { return true; }
 };
 
 }  // namespace ddpm

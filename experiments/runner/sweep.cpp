@@ -26,7 +26,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kFormat = "ddpm.sweep_cell";
+constexpr const char* kFormat = "ddpm.sweep_cell/2";
 constexpr int64_t kShown = 8;  // images of a cell that are kept
 constexpr int64_t kFewSteps = 50;
 
@@ -44,17 +44,14 @@ std::vector<std::string> chosen(const char* axis, const std::vector<std::string>
 }
 
 // `errors`: the file that the variance "optimal" comes from.
-std::unique_ptr<Sampler> sampler_of(const SweepCell& cell, int64_t timesteps,
-                                    const std::string& errors) {
-  Json settings;
-  if (cell.sampler == "ancestral" && cell.steps == timesteps && cell.variance != "optimal") {
-    settings = {{"name", "ancestral"}, {"variance", cell.variance}};
-  } else {
-    settings = {{"name", cell.sampler == "ancestral" ? "ddim" : cell.sampler},
-                {"steps", cell.steps}};
-    if (cell.variance == "fixed_small" || cell.variance == "optimal") settings["eta"] = 1;
-    if (cell.variance == "optimal") settings["errors"] = errors;
-    if (cell.variance == "fixed_large") settings["sigma_hat"] = true;
+std::unique_ptr<Sampler> sampler_of(const SweepCell& cell, const std::string& errors) {
+  Json settings = {{"name", cell.sampler}, {"steps", cell.steps}};
+  if (cell.variance == "optimal") {
+    settings["name"] = "ddim";
+    settings["eta"] = 1;
+    settings["errors"] = errors;
+  } else if (cell.sampler == "ancestral") {
+    settings["variance"] = cell.variance;
   }
   settings["clip_denoised"] = cell.clipping == "clipped";
   const Config config(ConfigSource::parse_text(Json{{"sampler", settings}}.dump(), "sweep"));
@@ -184,13 +181,14 @@ class Sweep {
   }
 
   void add(SweepCell cell) {
-    if (cell.variance == "model" && cell.steps < timesteps_) {
+    if (cell.variance == "model" && cell.steps < timesteps_ &&
+        run_->model->process.variance().is_of_steps()) {
       outcome_.left_out.push_back(cell.label() +
                                   ": the network knows the variance of single steps only");
     } else {
       // Throws if the sampler cannot serve the model.
-      cell.evaluations = static_cast<int64_t>(
-          sampler_of(cell, timesteps_, errors_)->visits(run_->model->process).size());
+      cell.evaluations =
+          static_cast<int64_t>(sampler_of(cell, errors_)->visits(run_->model->process).size());
       outcome_.cells.push_back(std::move(cell));
     }
   }
@@ -237,8 +235,8 @@ class Sweep {
       cell.metrics = {{"nll_test", total.mean()}, {"nll_test_se", total.standard_error()}};
     }
     run_->model->guidance = cell.guidance;
-    MeasuredSamples measured = measure_samples(run, *sampler_of(cell, timesteps_, errors_),
-                                               cell.label(), kShown, spaces_, request_.progress);
+    MeasuredSamples measured = measure_samples(run, *sampler_of(cell, errors_), cell.label(),
+                                               kShown, spaces_, request_.progress);
     cell.shown = std::move(measured.shown);
     const auto append = [&](const MetricValues& values) {
       cell.metrics.insert(cell.metrics.end(), values.begin(), values.end());

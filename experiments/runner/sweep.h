@@ -30,9 +30,9 @@ struct SweepRequest {
   std::function<void(const std::string&)> announce = {};  // "3/12 ema, ddim, 50 steps, clipped"
 };
 
-// Ancestral sampling in fewer steps than T is DDIM's generalisation of it: eta = 1 under
-// fixed_small, sigma_hat under fixed_large; "optimal" is DDIM's "errors" with eta = 1, from the
-// run's likelihood.json. All others add no noise: their variance is "none".
+// Ancestral sampling in fewer steps than T is that of the respaced process; its variance "optimal"
+// is DDIM's "errors" with eta = 1, from the run's likelihood.json. All others add no noise: their
+// variance is "none".
 struct SweepCell {
   std::string weights, sampler;
   int64_t steps = 0;  // as the sampler's setting

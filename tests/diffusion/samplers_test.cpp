@@ -1,4 +1,5 @@
 // Samplers with the exact denoiser in the network's place: what they draw must be the data.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -7,10 +8,13 @@
 #include "diffusion/exact_denoiser.h"
 #include "diffusion/sampler.h"
 #include "diffusion/samplers/ddim.h"
+#include "framework/ops/concat.h"
 #include "tests/diffusion/diffusion_case.h"
 
 namespace ddpm::testing {
 namespace {
+
+using ::testing::HasSubstr;
 
 // The linear schedule in a quarter of the steps: alpha_bar ends where it does at T = 1000.
 const char* kShortProcess = R"({"timesteps": 250, "variance": "learned", "loss": "variational",
@@ -96,6 +100,90 @@ TEST(ReverseChain, VisitsEveryTimestepOnceAndShowsEveryStep) {
   });
   EXPECT_EQ(visited, (std::vector<int32_t>{4, 3, 2, 1, 0}));
   EXPECT_EQ(shown, (std::vector<int64_t>{1, 2, 3, 4, 5}));
+}
+
+// The process of the visited timesteps has the posterior of theirs: DDIM's coefficients at eta = 1.
+TEST(Respacing, StepsHaveThePosteriorOfTheLongerSteps) {
+  for (const char* schedule : {"linear", "cosine"}) {
+    const GaussianDiffusion process = process_of(fmt::format(R"({{"schedule": "{}"}})", schedule));
+    const std::vector<int> visited = {0, 3, 250, 500, 999};
+    const DiffusionTables &all = process.tables(), few = process.respaced(visited).tables();
+    ASSERT_EQ(few.timesteps(), 5);
+    for (int i = 0; i < 5; ++i) {
+      const int t = visited[static_cast<size_t>(i)];
+      EXPECT_NEAR(few.alpha_bar[i], all.alpha_bar[t], 1e-12);
+      if (i == 0) continue;
+      const int s = visited[static_cast<size_t>(i) - 1];
+      const auto level = [&](int at) {
+        return NoiseLevel{static_cast<double>(at), all.signal[at], all.noise[at], 0};
+      };
+      const DdimCoefficients c = ddim_coefficients(level(t), level(s), /*eta=*/1);
+      EXPECT_NEAR(few.posterior_x0[i], c.x0, 1e-12) << schedule << " " << t;
+      // DDIM's is the root of a difference: a rounding of 1e-16 under a root of 4e-5 is 3e-12.
+      EXPECT_NEAR(few.posterior_xt[i], c.xt, 1e-11) << schedule << " " << t;
+      EXPECT_NEAR(few.posterior_variance[i], c.sigma * c.sigma, 1e-12) << schedule << " " << t;
+    }
+  }
+}
+
+TEST(Respacing, VisitsBothEndsAndKeepsAllStepsAsTheyAre) {
+  const GaussianDiffusion process = process_of("{}");
+  const auto visits = [&](int steps) {
+    std::vector<double> t;
+    for (const auto& visit :
+         sampler_of(fmt::format(R"({{"name": "ancestral", "steps": {}}})", steps))->visits(process))
+      t.push_back(visit.t);
+    return t;
+  };
+  EXPECT_EQ(visits(5), (std::vector<double>{999, 749, 500, 250, 0}));
+  EXPECT_EQ(visits(1), (std::vector<double>{999}));
+  EXPECT_EQ(visits(1000), visits(0));
+  EXPECT_THROW(visits(1001), UserError);
+}
+
+// Every parameterization of one exact model gives one image, with a variance that is interpolated
+// between those of the longer step (Nichol & Dhariwal 2021, eq. 15).
+TEST(Respacing, ServesEveryParameterizationAndTheLearnedRange) {
+  const auto draw = [](const std::string& parameterization, double v, const char* settings) {
+    const GaussianDiffusion process = process_of(fmt::format(
+        R"({{"parameterization": "{}", "variance": "learned_range", "loss": "hybrid"}})",
+        parameterization));
+    const Model exact = exact_denoiser(three_modes(), process);
+    const Model model = [&](const Tensor& x, const Tensor& t) {
+      return concat_channels(process.split(exact(x, t), x).prediction, constant(x.shape(), v));
+    };
+    ReverseChain chain(process, *sampler_of(settings), model, {4, 2}, 3);
+    return sample(chain, 0).to_host<double>();
+  };
+  constexpr const char* kModel = R"({"name": "ancestral", "steps": 20})";
+  const std::vector<double> expected = draw("epsilon", 1, kModel);
+  for (const std::string& name : parameterizations().names()) {
+    const std::vector<double> x = draw(name, 1, kModel);
+    for (size_t i = 0; i < x.size(); ++i) EXPECT_NEAR(x[i], expected[i], 1e-8) << name;
+  }
+  const std::vector<double> lowest = draw("epsilon", -1, kModel);
+  const std::vector<double> small =
+      draw("epsilon", 0, R"({"name": "ancestral", "steps": 20, "variance": "fixed_small"})");
+  const std::vector<double> large =
+      draw("epsilon", 0, R"({"name": "ancestral", "steps": 20, "variance": "fixed_large"})");
+  for (size_t i = 0; i < small.size(); ++i) {
+    EXPECT_NEAR(lowest[i], small[i], 1e-12);
+    EXPECT_NEAR(expected[i], large[i], 1e-12);
+    EXPECT_NE(small[i], large[i]);
+  }
+}
+
+TEST(Respacing, RefusesAVarianceOfSingleSteps) {
+  const GaussianDiffusion process = process_of(R"({"variance": "learned", "loss": "variational"})");
+  EXPECT_NO_THROW(sampler_of(R"({"name": "ancestral"})")->visits(process));
+  EXPECT_NO_THROW(sampler_of(R"({"name": "ancestral", "steps": 9, "variance": "fixed_small"})")
+                      ->visits(process));
+  try {
+    sampler_of(R"({"name": "ancestral", "steps": 9})")->visits(process);
+    FAIL();
+  } catch (const UserError& e) {
+    EXPECT_THAT(e.what(), HasSubstr("learned_range"));
+  }
 }
 
 TEST(ReverseChain, SamplersShareTheirFirstNoise) {
