@@ -46,9 +46,6 @@ GaussianDiffusion::GaussianDiffusion(DiffusionVariant variant, int levels, DType
   target_epsilon_ = table([&](int t) { return coefficients(t).target_epsilon; });
   x0_from_xt_ = table([&](int t) { return coefficients(t).x0_from_xt; });
   x0_from_output_ = table([&](int t) { return coefficients(t).x0_from_output; });
-  output_from_x0_ = table([&](int t) { return 1 / coefficients(t).x0_from_output; });
-  output_from_xt_ =
-      table([&](int t) { return -coefficients(t).x0_from_xt / coefficients(t).x0_from_output; });
   // The posterior mean of that x_0 in one map, combined in double: for previous_mean it is the
   // output itself, and nothing is amplified and shrunk again in f32.
   mean_from_xt_ = table([&](int t) {
@@ -113,15 +110,6 @@ Tensor GaussianDiffusion::weighted_error(const Tensor& prediction, const Tensor&
                                          const Tensor& t) const {
   const Tensor error = squared_error(prediction, target);
   return weight_ ? timestep_scale(weight_, error, t) : error;
-}
-
-Tensor GaussianDiffusion::output_of(const Tensor& x0, const Tensor& x_t, const Tensor& t) const {
-  return timestep_mix(output_from_x0_, x0, output_from_xt_, x_t, t);
-}
-
-Tensor GaussianDiffusion::distillation_losses(const Model& student, const Tensor& x_t,
-                                              const Tensor& t, const Tensor& x0) const {
-  return weighted_error(split(student(x_t, t), x_t).prediction, output_of(x0, x_t, t), t);
 }
 
 Tensor GaussianDiffusion::training_losses(const Loss& loss, const Model& model, const Tensor& x0,

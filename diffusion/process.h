@@ -82,12 +82,6 @@ class GaussianDiffusion {
   Tensor training_losses(const Loss& loss, const Model& model, const Tensor& x0, const Tensor& t,
                          const Tensor& noise, const Tensor& second_noise = {}) const;
 
-  // Distillation: what the network should have said to name that x_0, and the weighted loss of what
-  // it says. -> (N)
-  Tensor output_of(const Tensor& x0, const Tensor& x_t, const Tensor& t) const;
-  Tensor distillation_losses(const Model& student, const Tensor& x_t, const Tensor& t,
-                             const Tensor& x0) const;
-
   // Reverse: p(x_{t-1} | x_t) from the two halves of the network's output.
   struct Output {
     Tensor prediction, variance;  // the second is empty where the variance is fixed
@@ -118,8 +112,8 @@ class GaussianDiffusion {
   Device device_;
   // On the device, (T) each.
   Tensor signal_, noise_, posterior_x0_, posterior_xt_, posterior_log_variance_;
-  Tensor target_x0_, target_epsilon_, x0_from_xt_, x0_from_output_, output_from_xt_,
-      output_from_x0_, mean_from_xt_, mean_from_output_, target_spread_;
+  Tensor target_x0_, target_epsilon_, x0_from_xt_, x0_from_output_, mean_from_xt_,
+      mean_from_output_, target_spread_;
   Tensor weight_;  // empty where all are 1
   Tensor variance_offset_, variance_slope_;
 };

@@ -22,8 +22,6 @@ OptimizerOptions read_optimizer(const Config& root) {
   o.learning_rate = c.number("learning_rate", o.learning_rate, 0, 10, "after the warm-up");
   o.warmup_steps = c.integer("warmup_steps", o.warmup_steps, 0, kMaxInteger,
                              "steps of linear warm-up from zero");
-  o.decay_steps = c.integer("decay_steps", o.decay_steps, 0, kMaxInteger,
-                            "steps after which the rate has fallen linearly to zero; 0: it stays");
   o.beta1 = c.number("beta1", o.beta1, 0, 1, "decay of the first moment", Exclude::kMax);
   o.beta2 = c.number("beta2", o.beta2, 0, 1, "decay of the second moment", Exclude::kMax);
   o.epsilon =
@@ -79,40 +77,6 @@ ConditioningOptions read_conditioning(const Config& root) {
                              "share of training images whose class is withheld, so that there is "
                              "an unconditional model for guidance",
                              Exclude::kMax);
-  return o;
-}
-
-// Whether x_0 follows from the output where nothing of it is left in x_t.
-bool names_x0_in_noise(const Parameterization& parameterization) {
-  if (parameterization.is_of_steps()) return false;
-  try {
-    static_cast<void>(parameterization.at_level(/*signal=*/0, /*noise=*/1));
-    return true;
-  } catch (const UserError&) {
-    return false;
-  }
-}
-
-DistillationOptions read_distillation(const Config& root, const DiffusionVariant& diffusion) {
-  const Config c = root.child("distillation", "learning from a trained run instead of the data");
-  DistillationOptions o;
-  o.teacher = c.string("teacher", "", "a run folder; empty: no distillation");
-  o.method = c.choice("method", o.method, {"progressive", "output"},
-                      "one step of the student for two of the teacher (Salimans & Ho 2022), or the "
-                      "teacher's x_0 at every timestep");
-  o.steps = c.integer("steps", o.steps, 1, 500000, "of the student, under progressive");
-  o.start = c.choice("start", o.start, {"teacher", "fresh"}, "the student's first weights");
-  if (o.teacher.empty()) return o;
-  if (diffusion.variance->learned())
-    c.error("teacher", "has no variance to teach: choose a fixed diffusion.variance");
-  if (o.method != "progressive") return o;
-  if (2 * o.steps > diffusion.timesteps)
-    c.error("steps", fmt::format("must be at most {}, half of the {} diffusion steps, found {}",
-                                 diffusion.timesteps / 2, diffusion.timesteps, o.steps));
-  if (!names_x0_in_noise(*diffusion.parameterization))
-    c.error("method",
-            "progressive needs a student that names x_0 in pure noise: diffusion.parameterization "
-            "velocity or x0; distil another network into one of them by the method output first");
   return o;
 }
 
@@ -194,7 +158,6 @@ ExperimentConfig::ExperimentConfig(const Config& config)
       diffusion(read_diffusion(config.child("diffusion", "the process and its training"))),
       timestep_sampler(
           read_timestep_sampler(config.child("diffusion", "the process and its training"))),
-      distillation(read_distillation(config, diffusion)),
       optimizer(read_optimizer(config)),
       training(read_training(config)),
       sampling(read_sampling(config, conditioning, optimizer.averages)),

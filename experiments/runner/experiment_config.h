@@ -28,13 +28,6 @@ struct ConditioningOptions {
   double label_dropout = 0.1;  // share of the training images whose class it is not told
 };
 
-struct DistillationOptions {
-  std::string teacher;                 // a run folder; empty: none
-  std::string method = "progressive";  // or "output"
-  int64_t steps = 1;                   // of a student under progressive
-  std::string start = "teacher";       // the first weights: the teacher's, or "fresh"
-};
-
 struct SamplingOptions {
   int64_t count = 64, batch_size = 64;
   // Of a run with conditioning.labels: the classes that images have in turn (empty: all), and how
@@ -72,7 +65,6 @@ struct ExperimentConfig {
   ConditioningOptions conditioning;
   DiffusionVariant diffusion;
   std::unique_ptr<TimestepSampler> timestep_sampler;
-  DistillationOptions distillation;
   OptimizerOptions optimizer;
   TrainingOptions training;
   SamplingOptions sampling;

@@ -16,7 +16,6 @@
 #include "experiments/runner/result.h"
 #include "experiments/runner/run_folder.h"
 #include "experiments/runner/sampling.h"
-#include "experiments/runner/teacher.h"
 #include "experiments/runner/trainer.h"
 
 namespace ddpm {
@@ -76,8 +75,6 @@ class Run {
     sampler_ = std::move(config_.sampler);
     model_ = std::make_unique<DiffusionModel>(config_, dataset_, device_.device);
     static_cast<void>(sampler_->visits(model_->process));  // throws if it cannot serve the model
-    if (!config_.distillation.teacher.empty())
-      teacher_ = std::make_unique<Teacher>(config_, *model_);
     if (request_.out.empty()) request_.out = next_run_folder(config_.name);
   }
 
@@ -104,9 +101,7 @@ class Run {
   TrainOutcome execute() {
     announce(device_);
     open_folder();
-    if (teacher_ && checkpoint_.empty() && config_.distillation.start == "teacher")
-      teacher_->give_weights(model_->parameters);
-    trainer_ = std::make_unique<Trainer>(*model_, config_, dataset_, teacher_.get());
+    trainer_ = std::make_unique<Trainer>(*model_, config_, dataset_);
     Json result = new_result(request_, resolved_, dataset_, device_);
     if (!checkpoint_.empty()) {
       const CheckpointInfo info = load_checkpoint(checkpoint_, model_->parameters);
@@ -319,7 +314,6 @@ class Run {
   Dataset dataset_;
   std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<DiffusionModel> model_;
-  std::unique_ptr<Teacher> teacher_;
   std::unique_ptr<Trainer> trainer_;
   std::optional<RunFolder> folder_;
   std::string checkpoint_;  // that the run resumed from

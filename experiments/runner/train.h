@@ -26,9 +26,9 @@ struct TrainRequest {
   ConfigSource source;  // ignored keys may not differ from the folder's when resuming
   std::string out;      // the run folder; empty: the next free runs/NNNNN-name
   bool resume = false, overwrite = false;
-  std::vector<std::string> argv;         // recorded
-  std::vector<std::string> overrides;    // recorded
-  std::string study = {}, variant = {};  // of a study's cell
+  std::vector<std::string> argv;       // recorded
+  std::vector<std::string> overrides;  // recorded
+  std::string study, variant;          // of a study's cell
   ProgressSink* progress = nullptr;
   // Called with the run folder as soon as it exists: a log can go there.
   std::function<void(const std::string&)> on_folder = {};

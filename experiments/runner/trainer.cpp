@@ -4,7 +4,6 @@
 #include <numeric>
 
 #include "diffusion/guidance.h"
-#include "experiments/runner/teacher.h"
 #include "framework/autograd/tape.h"
 #include "framework/ops/elementwise.h"
 #include "framework/ops/image_batch.h"
@@ -114,10 +113,8 @@ Tensor upload_images(const Split& split, const Shape& image_shape, Device device
                               : Tensor::from_host(split.pixels, shape, device);
 }
 
-Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset,
-                 const Teacher* teacher)
+Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset)
     : model_(model),
-      teacher_(teacher),
       timestep_sampler_(*config.timestep_sampler),
       optimizer_(config.optimizer),
       rows_(config.training.batch_size / config.training.accumulation),
@@ -133,8 +130,7 @@ Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Da
       loss_sum_(Tensor::zeros({1}, model.process.dtype(), model.process.device())),
       runner_(model.process.device(), [this] { run_step(); }) {
   model_.parameters.allocate_training(optimizer_.averages);
-  timestep_sampler_.prepare(teacher ? teacher->target().levels() : model_.process.timesteps(),
-                            model_.process.device());
+  timestep_sampler_.prepare(model_.process.timesteps(), model_.process.device());
 }
 
 void Trainer::add_gradients(const Tensor& indices, const Tensor& flips,
@@ -152,15 +148,8 @@ void Trainer::add_gradients(const Tensor& indices, const Tensor& flips,
   const Model network = [&](const Tensor& x_t, const Tensor& at) {
     return (*model_.network)(x_t, at, labels, &dropout);
   };
-  Tensor t = timesteps.t, x_t, target;
-  if (teacher_) {
-    t = teacher_->target().timesteps(timesteps.t);
-    x_t = model_.process.q_sample(x0, t, noise);
-    target = teacher_->x0(x_t, timesteps.t, labels);
-  }
   Tape tape;
-  Tensor losses = teacher_ ? model_.process.distillation_losses(network, x_t, t, target)
-                           : model_.process.training_losses(network, x0, t, noise, second_noise);
+  Tensor losses = model_.process.training_losses(network, x0, timesteps.t, noise, second_noise);
   timestep_sampler_.observe(timesteps.t, losses.detach());
   if (timesteps.weights) losses = multiply(losses, timesteps.weights);
   const Tensor loss = scale(mean(losses), 1 / static_cast<double>(parts_));

@@ -50,14 +50,10 @@ class DiffusionModel {
   double guidance = 1;           // sampling.guidance
 };
 
-class Teacher;
-
 class Trainer {
  public:
   // `config` must live as long: its timestep sampler learns.
-  // With a `teacher` (teacher.h) that is what the model learns from.
-  Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset,
-          const Teacher* teacher = nullptr);
+  Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset);
 
   void step() {
     runner_.run();
@@ -85,7 +81,6 @@ class Trainer {
   void run_step();  // may be captured: nothing in it that must happen on the host every time
 
   DiffusionModel& model_;
-  const Teacher* teacher_;
   TimestepSampler& timestep_sampler_;
   OptimizerOptions optimizer_;
   int64_t rows_, parts_;  // a batch is `parts_` times `rows_` images

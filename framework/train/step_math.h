@@ -13,10 +13,6 @@ namespace ddpm::math {
 DDPM_HD inline void begin_step(const OptimizerOptions& options, double step, StepScalars& s) {
   const double warmup = static_cast<double>(options.warmup_steps);
   s.learning_rate = options.learning_rate * (step < warmup ? step / warmup : 1.0);
-  if (options.decay_steps > 0) {
-    const double left = 1 - step / static_cast<double>(options.decay_steps);
-    s.learning_rate *= left > 0 ? left : 0;
-  }
   s.adam_rate = s.learning_rate * ::sqrt(1 - ::pow(options.beta2, step + 1)) /
                 (1 - ::pow(options.beta1, step + 1));
   for (int i = 0; i < options.averages; ++i) {
