@@ -6,8 +6,8 @@
 namespace ddpm {
 
 SolverGrid::SolverGrid(const Config& config, std::string sampler, const std::string& spacing,
-                       bool may_be_whole)
-    : evaluations_(config.integer("steps", 20, 1, 1000000,
+                       bool may_be_whole, int64_t steps)
+    : evaluations_(config.integer("steps", steps, 1, 1000000,
                                   "evaluations of the network (NFE), whatever a step needs")),
       sampler_(std::move(sampler)),
       spacing_(config.choice("spacing", spacing, {"log_snr", "uniform", "quadratic", "edm"},

@@ -12,9 +12,9 @@ namespace ddpm {
 class SolverGrid {
  public:
   // Reads "steps", "spacing", "denoise_to_zero" and, unless the solver goes to points between the
-  // grid's anyway, "whole_timesteps". `sampler` is for messages.
+  // grid's anyway, "whole_timesteps". `sampler` is for messages, `steps` the default.
   SolverGrid(const Config& config, std::string sampler, const std::string& spacing,
-             bool may_be_whole);
+             bool may_be_whole, int64_t steps = 20);
 
   // The network's evaluations that are left for the steps, the last one to the clean image aside.
   int64_t evaluations() const { return denoise_to_zero_ ? evaluations_ - 1 : evaluations_; }

@@ -26,7 +26,8 @@ TEST(Registry, NamesTheVariants) {
               ElementsAre("fixed_small", "fixed_large", "learned", "learned_range"));
   EXPECT_THAT(losses().names(), ElementsAre("simple", "two_noise", "variational", "hybrid"));
   EXPECT_THAT(samplers().names(),
-              ElementsAre("ancestral", "ddim", "dpm_solver", "dpm_solver++", "unipc", "heun"));
+              ElementsAre("ancestral", "ddim", "dpm_solver", "dpm_solver++", "unipc", "heun",
+                          "euler_maruyama", "predictor_corrector", "ode"));
 }
 
 TEST(Registry, DefaultsAreThoseOfThePaperForCifar10) {
