@@ -102,8 +102,10 @@ class Integration {
     const auto size = [&](size_t i) { return std::abs(y_[i]); };
     std::vector<double> s = s_, y = y_, first(count_);
     for (size_t n = 0; n < count_; ++n) {
-      const double value = norm(n, [&](size_t i) { return y_[i]; }, size);
-      const double slope = norm(n, [&](size_t i) { return k_[0][i]; }, size);
+      const double value = norm(
+          n, [&](size_t i) { return y_[i]; }, size);
+      const double slope = norm(
+          n, [&](size_t i) { return k_[0][i]; }, size);
       first[n] = std::min(value < 1e-5 || slope < 1e-5 ? 1e-6 : 0.01 * value / slope, rest(n));
       s[n] += direction_ * first[n];
       for (size_t i = n * width_; i < (n + 1) * width_; ++i)
@@ -111,9 +113,11 @@ class Integration {
     }
     evaluate(s, y, k_[1]);
     for (size_t n = 0; n < count_; ++n) {
-      const double slope = norm(n, [&](size_t i) { return k_[0][i]; }, size);
-      const double bend =
-          norm(n, [&](size_t i) { return k_[1][i] - k_[0][i]; }, size) / first[n];
+      const double slope = norm(
+          n, [&](size_t i) { return k_[0][i]; }, size);
+      const double bend = norm(
+                              n, [&](size_t i) { return k_[1][i] - k_[0][i]; }, size) /
+                          first[n];
       const double most = std::max(slope, bend);
       const double second =
           most <= 1e-15 ? std::max(1e-6, 1e-3 * first[n]) : std::pow(0.01 / most, 0.2);
@@ -158,7 +162,8 @@ class Integration {
     const bool accepted = error <= 1;  // not of an error that is no number
     const double most = accepted && !is_retry_[n] ? kMostFactor : 1;
     const double wish = error == 0 ? kMostFactor : kSafety * std::pow(error, -0.2);
-    const double factor = std::isfinite(error) ? std::clamp(wish, kLeastFactor, most) : kLeastFactor;
+    const double factor =
+        std::isfinite(error) ? std::clamp(wish, kLeastFactor, most) : kLeastFactor;
     step_[n] = std::min(std::abs(length) * factor, options_.max_step);
     is_retry_[n] = !accepted;
     if (!accepted) return;

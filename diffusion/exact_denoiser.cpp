@@ -42,8 +42,8 @@ struct RowLevel {
   Parameterization::Coefficients p;
 };
 
-// The product of u with the Jacobian of E[x_0 | x_t], which is symmetric: signal / noise^2 times the
-// covariance of x_0 given x_t, that within the components and that between their means.
+// The product of u with the Jacobian of E[x_0 | x_t], which is symmetric: signal / noise^2 times
+// the covariance of x_0 given x_t, that within the components and that between their means.
 std::vector<double> denoise_vjp(const GaussianMixture& mixture, std::span<const double> x_t,
                                 const NoiseLevel& at, std::span<const double> u) {
   const std::vector<double> r = mixture.diffused(at.signal, at.noise).responsibilities(x_t);
@@ -81,8 +81,7 @@ std::vector<double> prediction_vjp(const GaussianMixture& mixture, const std::ve
     };
     // The prediction is target_x0 x_0 + target_epsilon (x_t - signal x_0) / noise.
     const double of_epsilon = p.target_epsilon / at.noise;
-    for (size_t d = 0; d < dimension; ++d)
-      u[d] = (p.target_x0 - of_epsilon * at.signal) * dy_of(d);
+    for (size_t d = 0; d < dimension; ++d) u[d] = (p.target_x0 - of_epsilon * at.signal) * dy_of(d);
     const std::vector<double> through_x0 =
         denoise_vjp(mixture, std::span(&x[n * dimension], dimension), at, u);
     for (size_t d = 0; d < dimension; ++d)

@@ -64,12 +64,11 @@ FlowLikelihood::Encoded FlowLikelihood::add_noise(const Tensor& x0, int64_t firs
   const Tensor t = same_timestep(0, x0.shape()[0], x0.device());
   const GaussianDiffusion::Reverse p =
       process_.p_mean_variance(model_(x_t, t), x_t, t, /*clip_denoised=*/true);
-  std::vector<double> bits =
-      read_values(process_.bound_term(x0, x_t, t, {p.mean, p.log_variance}));
+  std::vector<double> bits = read_values(process_.bound_term(x0, x_t, t, {p.mean, p.log_variance}));
   const size_t dimension = x.size() / bits.size();
   for (size_t i = 0; i < x.size(); ++i)
-    bits[i / dimension] += (log_normal(z[i]) - std::log(noise)) /
-                           (static_cast<double>(dimension) * std::numbers::ln2);
+    bits[i / dimension] +=
+        (log_normal(z[i]) - std::log(noise)) / (static_cast<double>(dimension) * std::numbers::ln2);
   return {std::move(x), std::move(bits)};
 }
 

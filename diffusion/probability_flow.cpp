@@ -116,8 +116,7 @@ ProbabilityFlow::Density ProbabilityFlow::transport_density(
                                std::vector<double>& dy) {
     write_inputs(lambda, y.data(), width);
     const size_t products = exact ? dimension_ : probes.size();
-    for (size_t n = 0; n < rows_; ++n)
-      std::fill_n(&dy[n * width + dimension_], integrals, 0.0);
+    for (size_t n = 0; n < rows_; ++n) std::fill_n(&dy[n * width + dimension_], integrals, 0.0);
     for (size_t k = 0; k < products; ++k) {
       if (exact)
         for (size_t i = 0; i < unit.size(); ++i) unit[i] = i % dimension_ == k ? 1 : 0;
@@ -141,8 +140,7 @@ ProbabilityFlow::Density ProbabilityFlow::transport_density(
   };
 
   std::vector<double> state(rows_ * width);
-  for (size_t n = 0; n < rows_; ++n)
-    std::copy_n(&x[n * dimension_], dimension_, &state[n * width]);
+  for (size_t n = 0; n < rows_; ++n) std::copy_n(&x[n * dimension_], dimension_, &state[n * width]);
   OdeSolution solution =
       integrate(slope, from.log_snr, to.log_snr, std::move(state),
                 {static_cast<int64_t>(dimension_), static_cast<int64_t>(integrals)}, options_);

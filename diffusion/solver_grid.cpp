@@ -23,8 +23,12 @@ SolverGrid::SolverGrid(const Config& config, std::string sampler, const std::str
     config.error("steps", "must be 2 or more where the last is spent on t = 0, found 1");
 }
 
-std::vector<NoiseLevel> SolverGrid::ends(const NoiseLevels& levels, int64_t steps) const {
-  check_steps(sampler_, evaluations_, levels);
+std::vector<NoiseLevel> SolverGrid::ends(const NoiseLevels& levels, int64_t steps,
+                                         int64_t each) const {
+  if (each == 1) check_steps(sampler_, evaluations_, levels);
+  DDPM_CHECK(evaluations_ <= each * levels.timesteps(),
+             "sampler {}: {} steps of a process that has {}, with {} evaluations at each of them",
+             sampler_, evaluations_, levels.timesteps(), each);
   const NoiseLevel begin = levels.last(), end = levels.first();
   DDPM_CHECK(begin.signal > 0,
              "sampler {}: this schedule leaves nothing of x_0 at its last timestep, where "

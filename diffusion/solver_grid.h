@@ -21,8 +21,9 @@ class SolverGrid {
   bool denoise_to_zero() const { return denoise_to_zero_; }
   const std::string& spacing() const { return spacing_; }
 
-  // `steps` steps between the noise levels, and the one to kClean if there is to be one.
-  std::vector<NoiseLevel> ends(const NoiseLevels& levels, int64_t steps) const;
+  // `steps` steps between the noise levels, and the one to kClean if there is to be one. UserError
+  // where there are more evaluations than timesteps, or `each` for each of them.
+  std::vector<NoiseLevel> ends(const NoiseLevels& levels, int64_t steps, int64_t each = 1) const;
 
  private:
   int64_t evaluations_;

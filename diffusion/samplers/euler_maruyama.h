@@ -1,5 +1,5 @@
-// The reverse SDE (Song et al. 2021b, eq. 6; vp_sde.h) by Euler and Maruyama: from t to s, with B the
-// integral of beta over the step,
+// The reverse SDE (Song et al. 2021b, eq. 6; vp_sde.h) by Euler and Maruyama: from t to s, with B
+// the integral of beta over the step,
 //   x_s = x_t + B / 2 x_t - B epsilon / noise_t + sqrt(B) z
 // Of weak order 1. As in the paper, steps are even in t and the last adds no noise: from the first
 // timestep it goes to the estimate of x_0.

@@ -8,8 +8,8 @@ namespace ddpm {
 OdeSolution OdeSampler::draw(const GaussianDiffusion& process, const Model& model,
                              ProbabilityFlow& flow, const Tensor& x_T,
                              const ProbabilityFlow::Observer& observer) const {
-  OdeSolution images = flow.transport(read_values(x_T), flow.levels().last(),
-                                      flow.levels().first(), observer);
+  OdeSolution images =
+      flow.transport(read_values(x_T), flow.levels().last(), flow.levels().first(), observer);
   if (!denoise_to_zero_) return images;
   const Tensor x = write_values(images.y, x_T.shape(), x_T.dtype(), x_T.device());
   const Tensor t = same_timestep(0, x.shape()[0], x.device());

@@ -12,8 +12,8 @@ namespace ddpm {
 // "atol" and "rtol", under names that begin with `prefix`.
 inline OdeOptions read_ode(const Config& config, const std::string& prefix = "") {
   OdeOptions o;
-  o.atol = config.number(prefix + "atol", o.atol, 0, 1, "absolute tolerance of a step",
-                         Exclude::kMin);
+  o.atol =
+      config.number(prefix + "atol", o.atol, 0, 1, "absolute tolerance of a step", Exclude::kMin);
   o.rtol = config.number(prefix + "rtol", o.rtol, 0, 1, "the same, relative to the size of x");
   return o;
 }

@@ -21,7 +21,8 @@ PredictorCorrectorSampler::PredictorCorrectorSampler(const Config& config)
 }
 
 std::vector<NoiseLevel> PredictorCorrectorSampler::grid(const NoiseLevels& levels) const {
-  return grid_.ends(levels, std::max<int64_t>(1, grid_.evaluations() / (1 + corrector_steps_)));
+  const int64_t each = 1 + corrector_steps_;
+  return grid_.ends(levels, std::max<int64_t>(1, grid_.evaluations() / each), each);
 }
 
 std::vector<Solver::Move> PredictorCorrectorSampler::step(const NoiseLevels& levels,

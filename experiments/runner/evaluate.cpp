@@ -78,8 +78,7 @@ class Evaluation {
     const auto started = Clock::now();
     const EvaluationOptions& options = run_.config->evaluation;
     const bool nll = wants(request_, "nll"), samples = wants(request_, "samples");
-    const bool nll_ode =
-        request_.metrics.empty() ? options.nll_ode : wants(request_, "nll_ode");
+    const bool nll_ode = request_.metrics.empty() ? options.nll_ode : wants(request_, "nll_ode");
     for (const char* metric : {"nll", "nll_ode"})
       DDPM_CHECK(request_.metrics.empty() || !wants(request_, metric) ||
                      options.test_images + options.train_images > 0,

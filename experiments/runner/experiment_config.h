@@ -47,7 +47,7 @@ struct EvaluationOptions {
   OdeOptions ode;
   int64_t ode_probes = 2;
   std::string ode_dequantisation = "noise";
-  int64_t samples = 0;                              // for distances and ranges; 0: none
+  int64_t samples = 0;  // for distances and ranges; 0: none
   int64_t batch_size = 64;
   std::string reference = "train";  // the split that samples are compared with, or "test"
   std::string extractor;            // "" for the one shipped for the data set, or a file

@@ -54,11 +54,13 @@ FlowLikelihoodReport measure_flow_likelihood(const LoadedRun& run, const std::st
       if (labels) run.model->write_labels(std::span(split.labels).subspan(begin, size), labels);
       likelihood->add(model_images(run, split, begin, size), begin, [&](double share) {
         if (progress)
-          progress->update(100 * begin + static_cast<int64_t>(share * 100 * static_cast<double>(size)));
+          progress->update(100 * begin +
+                           static_cast<int64_t>(share * 100 * static_cast<double>(size)));
         if (interrupt_signal())
-          throw Interrupted(fmt::format("stopped: the flow's likelihood of {} of {} {} images is "
-                                        "saved; the same command goes on there",
-                                        begin, count, split_name));
+          throw Interrupted(
+              fmt::format("stopped: the flow's likelihood of {} of {} {} images is "
+                          "saved; the same command goes on there",
+                          begin, count, split_name));
       });
       saved.save(likelihood->state(), begin + size);
     }

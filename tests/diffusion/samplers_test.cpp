@@ -81,8 +81,8 @@ INSTANTIATE_TEST_SUITE_P(
                       R"({"name": "heun", "steps": 201, "churn": 40})",
                       R"({"name": "ancestral", "clip_denoised": false})",
                       R"({"name": "euler_maruyama", "steps": 250})",
-                      R"({"name": "predictor_corrector", "steps": 199})",
-                      R"({"name": "predictor_corrector", "steps": 241, "corrector_steps": 2,
+                      R"({"name": "predictor_corrector", "steps": 499})",
+                      R"({"name": "predictor_corrector", "steps": 748, "corrector_steps": 2,
                           "snr": 0.1})"));
 
 TEST(ReverseChain, VisitsEveryTimestepOnceAndShowsEveryStep) {
