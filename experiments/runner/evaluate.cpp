@@ -41,6 +41,7 @@ class Evaluation {
         result_({{"config", run_.folder.read_json("config.json")},
                  {"metrics", Json::object()},
                  {"metric_info", Json::object()}}) {
+    if (wants_flow()) check_flow(run_.model->process, "metric nll_ode");
     // Before anything is drawn: what they name may not exist.
     if (wants(request, "samples") && run_.config->evaluation.samples > 0) {
       DDPM_CHECK(run_.config->evaluation.samples >= 2,
@@ -72,13 +73,16 @@ class Evaluation {
   }
 
  private:
+  bool wants_flow() const {
+    return request_.metrics.empty() ? run_.config->evaluation.nll_ode : wants(request_, "nll_ode");
+  }
+
   // Fills result_; returns the bound term by term.
   Json measure() {
     const InterruptGuard guard;
     const auto started = Clock::now();
     const EvaluationOptions& options = run_.config->evaluation;
     const bool nll = wants(request_, "nll"), samples = wants(request_, "samples");
-    const bool nll_ode = request_.metrics.empty() ? options.nll_ode : wants(request_, "nll_ode");
     for (const char* metric : {"nll", "nll_ode"})
       DDPM_CHECK(request_.metrics.empty() || !wants(request_, metric) ||
                      options.test_images + options.train_images > 0,
@@ -88,7 +92,7 @@ class Evaluation {
     Json likelihood = {{"schema", "ddpm.likelihood/1"}, {"split", Json::object()}};
     if (nll)
       for (const char* split : {"test", "train"}) add_bound(split, likelihood);
-    if (nll_ode)
+    if (wants_flow())
       for (const char* split : {"test", "train"}) add_flow_likelihood(split);
     if (samples && options.samples > 0) add_samples();
     seconds_ = std::chrono::duration<double>(Clock::now() - started).count();
