@@ -20,7 +20,8 @@ Denoised denoise(const GaussianMixture& mixture, std::span<const double> x_t, do
 
 // Computed on the host in double, at timesteps and between them. A learned variance is told the
 // true one of p(x_{t-1} | x_t) as far as it can be expressed per element; between timesteps, where
-// no such step begins, it is zero. `process` must outlive the model.
+// no such step begins, it is zero. What it predicts is differentiable in x_t, the variance is not.
+// `process` must outlive the model.
 Model exact_denoiser(GaussianMixture mixture, const GaussianDiffusion& process);
 
 }  // namespace ddpm

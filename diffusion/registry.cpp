@@ -15,7 +15,10 @@
 #include "diffusion/samplers/ddim.h"
 #include "diffusion/samplers/dpm_solver.h"
 #include "diffusion/samplers/dpm_solver_plus_plus.h"
+#include "diffusion/samplers/euler_maruyama.h"
 #include "diffusion/samplers/heun.h"
+#include "diffusion/samplers/ode.h"
+#include "diffusion/samplers/predictor_corrector.h"
 #include "diffusion/samplers/unipc.h"
 #include "diffusion/schedules/constant.h"
 #include "diffusion/schedules/cosine.h"
@@ -156,6 +159,12 @@ const Registry<Sampler>& samplers() {
            factory<Sampler, UniPcSampler>()},
           {"heun", "EDM's second-order sampler, with churn (Karras et al. 2022)",
            factory<Sampler, HeunSampler>()},
+          {"euler_maruyama", "the reverse SDE by steps of first order (Song et al. 2021b)",
+           factory<Sampler, EulerMaruyamaSampler>()},
+          {"predictor_corrector", "the same, corrected by Langevin dynamics (Song et al. 2021b)",
+           factory<Sampler, PredictorCorrectorSampler>()},
+          {"ode", "the probability flow by adaptive Dormand-Prince 5(4) (Song et al. 2021b)",
+           factory<Sampler, OdeSampler>()},
       });
   return registry;
 }

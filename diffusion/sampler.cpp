@@ -22,6 +22,10 @@ Tensor upload_timesteps(const std::vector<Sampler::Visit>& visits, Device device
 
 }  // namespace
 
+RandomStream initial_stream(uint64_t seed, const Tensor& counter) {
+  return {seed, random_site("sample/x_T"), counter};
+}
+
 ReverseChain::ReverseChain(const GaussianDiffusion& process, const Sampler& sampler, Model model,
                            Shape shape, uint64_t seed, int64_t copies)
     : model_(std::move(model)),
@@ -34,7 +38,7 @@ ReverseChain::ReverseChain(const GaussianDiffusion& process, const Sampler& samp
       noise_(Tensor::like(x_)),
       t_(Tensor::empty({shape[0]}, timesteps_.dtype(), process.device())),
       index_(Tensor::empty({shape[0]}, DType::kI32, process.device())),
-      initial_{seed, random_site("sample/x_T"), random_counter(0, 0, process.device())},
+      initial_(initial_stream(seed, random_counter(0, 0, process.device()))),
       stream_{seed, random_site("sample/noise"), initial_.counter},
       runner_(process.device(), [this] { run_step(); }) {
   DDPM_ASSERT(copies > 0 && shape[0] % copies == 0, "{} copies in a batch {}", copies, shape);

@@ -57,6 +57,9 @@ class Sampler {
                                            const Shape& shape) const = 0;
 };
 
+// Where x_T of the images is drawn, whatever takes them from there.
+RandomStream initial_stream(uint64_t seed, const Tensor& counter);
+
 class ReverseChain {
  public:
   // shape is (N, ..., C); `process` must outlive the chain. The weights of `model` may change their

@@ -38,10 +38,26 @@ SolverBench::SolverBench(GaussianMixture mixture, const Shape& shape)
 
 SolverBench::Result SolverBench::measure(const Sampler& sampler) const {
   ReverseChain chain(process_, sampler, exact_denoiser(mixture_, process_), shape_, kSeed);
-  const std::vector<double> drawn = read_values(sample(chain, 0));
+  const double error = error_of(read_values(sample(chain, 0)));
+  return {chain.steps(), error};
+}
+
+SolverBench::Result SolverBench::measure(const OdeSampler& sampler) const {
+  const Model model = exact_denoiser(mixture_, process_);
+  ProbabilityFlow flow(process_, model, shape_, sampler.options(), "sampler ode");
+  Tensor x_T = Tensor::empty(shape_, process_.dtype(), process_.device());
+  fill_normal(initial_stream(kSeed, random_counter(0, 0, process_.device())), x_T);
+  const OdeSolution drawn = sampler.draw(process_, model, flow, x_T, {});
+  double evaluations = 0;
+  for (const int64_t n : drawn.evaluations) evaluations += static_cast<double>(n);
+  return {std::llround(evaluations / static_cast<double>(drawn.evaluations.size())),
+          error_of(drawn.y)};
+}
+
+double SolverBench::error_of(const std::vector<double>& drawn) const {
   double sum = 0;
   for (size_t i = 0; i < truth_.size(); ++i) sum += (drawn[i] - truth_[i]) * (drawn[i] - truth_[i]);
-  return {chain.steps(), std::sqrt(sum / static_cast<double>(truth_.size()))};
+  return std::sqrt(sum / static_cast<double>(truth_.size()));
 }
 
 SolverBench SolverBench::points() {

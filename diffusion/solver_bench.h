@@ -7,6 +7,7 @@
 
 #include "data/gaussian_mixture.h"
 #include "diffusion/registry.h"
+#include "diffusion/samplers/ode.h"
 
 namespace ddpm {
 
@@ -20,12 +21,17 @@ class SolverBench {
     double error;         // root mean square over the batch
   };
   Result measure(const Sampler& sampler) const;
+  // The adaptive flow, and the evaluation that ends at x_0; evaluations are those of the mean
+  // image.
+  Result measure(const OdeSampler& sampler) const;
 
   // Points in the plane, and 4 x 4 images, both smooth enough for orders to show below T steps.
   static SolverBench points();
   static SolverBench images();
 
  private:
+  double error_of(const std::vector<double>& drawn) const;
+
   GaussianMixture mixture_;
   Shape shape_;
   GaussianDiffusion process_;

@@ -6,8 +6,8 @@
 namespace ddpm {
 
 SolverGrid::SolverGrid(const Config& config, std::string sampler, const std::string& spacing,
-                       bool may_be_whole)
-    : evaluations_(config.integer("steps", 20, 1, 1000000,
+                       bool may_be_whole, int64_t steps)
+    : evaluations_(config.integer("steps", steps, 1, 1000000,
                                   "evaluations of the network (NFE), whatever a step needs")),
       sampler_(std::move(sampler)),
       spacing_(config.choice("spacing", spacing, {"log_snr", "uniform", "quadratic", "edm"},
@@ -23,8 +23,12 @@ SolverGrid::SolverGrid(const Config& config, std::string sampler, const std::str
     config.error("steps", "must be 2 or more where the last is spent on t = 0, found 1");
 }
 
-std::vector<NoiseLevel> SolverGrid::ends(const NoiseLevels& levels, int64_t steps) const {
-  check_steps(sampler_, evaluations_, levels);
+std::vector<NoiseLevel> SolverGrid::ends(const NoiseLevels& levels, int64_t steps,
+                                         int64_t each) const {
+  if (each == 1) check_steps(sampler_, evaluations_, levels);
+  DDPM_CHECK(evaluations_ <= each * levels.timesteps(),
+             "sampler {}: {} steps of a process that has {}, with {} evaluations at each of them",
+             sampler_, evaluations_, levels.timesteps(), each);
   const NoiseLevel begin = levels.last(), end = levels.first();
   DDPM_CHECK(begin.signal > 0,
              "sampler {}: this schedule leaves nothing of x_0 at its last timestep, where "

@@ -47,8 +47,23 @@ void print_bounds(const nlohmann::ordered_json& likelihood) {
   }
 }
 
+// Of the likelihood under the probability flow: what it is, which depends on how it was made.
+std::string about_flow(const nlohmann::ordered_json& info) {
+  const bool exact = info["divergence"] == "exact";
+  return fmt::format(
+      "N = {}, {} dequantisation, divergence {}, {:.0f} evaluations an image", info["n"].dump(),
+      info["dequantisation"].get<std::string>(),
+      exact ? std::string("exact")
+            : fmt::format("of {} probes (± {})", info["probes"].dump(),
+                          info["hutchinson_se"].is_number()
+                              ? fmt::format("{:.2g}", info["hutchinson_se"].get<double>())
+                              : "?"),
+      info["evaluations_per_image"].get<double>());
+}
+
 // "N = 10000, against 50000 train images", of what was measured on samples.
 std::string counts(const nlohmann::ordered_json& info) {
+  if (info.contains("divergence")) return about_flow(info);
   if (!info.contains("n_gen")) return "";
   std::string text = fmt::format("N = {}", info["n_gen"].dump());
   if (!info.contains("n_ref")) return text;
@@ -98,6 +113,7 @@ const Command kEvalCommand = {
      "recall. Bound and features are saved on the way: the same command goes on where it stopped.",
      {"ddpm eval runs/cosine", "ddpm eval runs/cosine evaluation.samples=10000 --json",
       "ddpm eval runs/cosine --metrics nll --timesteps 50 evaluation.test_images=10000",
+      "ddpm eval runs/cosine --metrics nll,nll_ode evaluation.ode_rtol=1e-4",
       "ddpm eval runs/cifar --metrics samples evaluation.samples=50000 --inception weights.pth",
       "ddpm eval runs/cifar evaluation.samples=50000 --inception weights.pth --statistics ref.npz"},
      "the run's result.json, likelihood.json and samples/ are updated; likelihood/ holds passes, "
@@ -106,8 +122,9 @@ const Command kEvalCommand = {
       auto options = std::make_shared<EvalOptions>();
       line.positional("RUN", options->request.run, true, "a run folder");
       line.text("--metrics", options->metrics, "NAMES",
-                "separated by commas: nll (the bound and all its parts), samples (distances and "
-                "ranges); default: both, as far as evaluation.* asks for them");
+                "separated by commas: nll (the bound and all its parts), nll_ode (the likelihood "
+                "under the probability flow), samples (distances and ranges); default: as far as "
+                "evaluation.* asks for them");
       line.shorthand("--timesteps", "evaluation.timesteps_per_image", "N",
                      "evaluate each image at N timesteps only, without bias; 0: all");
       line.shorthand(

@@ -6,7 +6,7 @@ namespace ddpm {
 using MakeFigure = std::unique_ptr<Figure>(const Config& config);
 MakeFigure make_ema_comparison_figure, make_forward_process_figure, make_gradient_variance_figure,
     make_interpolation_figure, make_latent_interpolation_figure, make_loss_by_timestep_figure,
-    make_nearest_neighbours_figure, make_progressive_coding_figure,
+    make_nearest_neighbours_figure, make_probability_flow_figure, make_progressive_coding_figure,
     make_progressive_generation_figure, make_progressive_quality_figure,
     make_rate_distortion_figure, make_reconstruction_figure, make_samples_figure,
     make_schedule_figure, make_shared_latents_figure, make_solver_orders_figure,
@@ -32,6 +32,8 @@ const Registry<Figure>& figures() {
            make_latent_interpolation_figure},
           {"reconstruction", "held-out images to x_T and back, over steps (DDIM)",
            make_reconstruction_figure},
+          {"probability_flow", "held-out images to x_T and back, over tolerances (adaptive ODE)",
+           make_probability_flow_figure},
           {"nearest_neighbours", "samples and the training images closest to them",
            make_nearest_neighbours_figure},
           {"forward_process", "images under more and more noise", make_forward_process_figure},

@@ -10,6 +10,7 @@
 #include "experiments/metrics/metrics.h"
 #include "experiments/runner/build_info.h"
 #include "experiments/runner/feature_run.h"
+#include "experiments/runner/flow_likelihood_run.h"
 #include "experiments/runner/interrupt.h"
 #include "experiments/runner/likelihood_run.h"
 #include "experiments/runner/loaded_run.h"
@@ -24,7 +25,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 using Clock = std::chrono::steady_clock;
 
-const std::vector<std::string> kMetricGroups = {"nll", "samples"};
+const std::vector<std::string> kMetricGroups = {"nll", "nll_ode", "samples"};
 
 bool wants(const EvaluateRequest& request, const char* group) {
   const std::vector<std::string>& wanted = request.metrics;
@@ -40,6 +41,7 @@ class Evaluation {
         result_({{"config", run_.folder.read_json("config.json")},
                  {"metrics", Json::object()},
                  {"metric_info", Json::object()}}) {
+    if (wants_flow()) check_flow(run_.model->process, "metric nll_ode");
     // Before anything is drawn: what they name may not exist.
     if (wants(request, "samples") && run_.config->evaluation.samples > 0) {
       DDPM_CHECK(run_.config->evaluation.samples >= 2,
@@ -71,19 +73,27 @@ class Evaluation {
   }
 
  private:
+  bool wants_flow() const {
+    return request_.metrics.empty() ? run_.config->evaluation.nll_ode : wants(request_, "nll_ode");
+  }
+
   // Fills result_; returns the bound term by term.
   Json measure() {
     const InterruptGuard guard;
     const auto started = Clock::now();
     const EvaluationOptions& options = run_.config->evaluation;
     const bool nll = wants(request_, "nll"), samples = wants(request_, "samples");
-    DDPM_CHECK(request_.metrics.empty() || !nll || options.test_images + options.train_images > 0,
-               "metric nll: evaluation.test_images and evaluation.train_images are 0");
+    for (const char* metric : {"nll", "nll_ode"})
+      DDPM_CHECK(request_.metrics.empty() || !wants(request_, metric) ||
+                     options.test_images + options.train_images > 0,
+                 "metric {}: evaluation.test_images and evaluation.train_images are 0", metric);
     DDPM_CHECK(request_.metrics.empty() || !samples || options.samples > 0,
                "metric samples: evaluation.samples is 0");
     Json likelihood = {{"schema", "ddpm.likelihood/1"}, {"split", Json::object()}};
     if (nll)
       for (const char* split : {"test", "train"}) add_bound(split, likelihood);
+    if (wants_flow())
+      for (const char* split : {"test", "train"}) add_flow_likelihood(split);
     if (samples && options.samples > 0) add_samples();
     seconds_ = std::chrono::duration<double>(Clock::now() - started).count();
     return likelihood;
@@ -123,6 +133,15 @@ class Evaluation {
     if (measured.report.prior.count() == 0) return;
     record_bound(name, measured);
     likelihood["split"][name] = to_json(measured);
+  }
+
+  void add_flow_likelihood(const std::string& split) {
+    const FlowLikelihoodReport report = measure_flow_likelihood(run_, split, progress_);
+    if (report.bits.count() == 0) return;
+    const std::string name = "nll_ode_" + split;
+    result_["metrics"][name] = finite_or_null(report.bits.mean());
+    result_["metrics"][name + "_se"] = finite_or_null(report.bits.standard_error());
+    result_["metric_info"][name] = about_flow_likelihood(run_, report);
   }
 
   // "nll_test" is the bound of the model's own variance.

@@ -17,7 +17,7 @@ struct EvaluateRequest {
   std::string checkpoint = {};  // empty: the run's latest
   // Of evaluation.*, sampling.*, seed, device, precision, threads and cpu.winograd.
   std::vector<std::string> overrides = {};
-  std::vector<std::string> metrics = {};  // of "nll" and "samples"; empty: both, where configured
+  std::vector<std::string> metrics = {};  // of "nll", "nll_ode", "samples"; empty: as configured
   ProgressSink* progress = nullptr;
 };
 

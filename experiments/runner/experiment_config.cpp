@@ -109,6 +109,16 @@ EvaluationOptions read_evaluation(const Config& root) {
                             "held-out images for the bound, at most; 0: none");
   o.timesteps_per_image = c.integer("timesteps_per_image", o.timesteps_per_image, 0, 1 << 20,
                                     "timesteps of the bound each image is evaluated at; 0: all");
+  o.nll_ode = c.boolean("nll_ode", o.nll_ode,
+                        "also the likelihood under the probability flow (Song et al. 2021b)");
+  o.ode = read_ode(c, "ode_");
+  o.ode_probes = c.integer("ode_probes", o.ode_probes, 0, 1000,
+                           "vectors of Hutchinson's estimate of the divergence; 0: exact, at the "
+                           "cost of one for each dimension");
+  o.ode_dequantisation =
+      c.choice("ode_dequantisation", o.ode_dequantisation, {"noise", "uniform"},
+               "how grey levels get a density: by the noise of the first timestep and the bound's "
+               "decoder, or spread over their width");
   o.samples = c.integer("samples", o.samples, 0, 1 << 24, "samples for distances; 0: none");
   o.batch_size = c.integer("batch_size", o.batch_size, 1, 65536, "images evaluated together");
   o.extractor =

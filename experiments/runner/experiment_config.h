@@ -9,6 +9,7 @@
 
 #include "data/registry.h"
 #include "diffusion/registry.h"
+#include "diffusion/samplers/ode.h"
 #include "framework/config/config.h"
 #include "framework/train/step_state.h"
 #include "layers/denoiser.h"
@@ -40,7 +41,13 @@ struct SamplingOptions {
 struct EvaluationOptions {
   int64_t train_images = 1000, test_images = 1000;  // for the bound; at most that many, 0: none
   int64_t timesteps_per_image = 0;                  // of the bound; 0: all
-  int64_t samples = 0;                              // for distances and ranges; 0: none
+  // Whether the likelihood under the probability flow is measured when nobody says what is, and how
+  // (diffusion/flow_likelihood.h).
+  bool nll_ode = false;
+  OdeOptions ode;
+  int64_t ode_probes = 2;
+  std::string ode_dequantisation = "noise";
+  int64_t samples = 0;  // for distances and ranges; 0: none
   int64_t batch_size = 64;
   std::string reference = "train";  // the split that samples are compared with, or "test"
   std::string extractor;            // "" for the one shipped for the data set, or a file

@@ -1,67 +1,17 @@
 #include "experiments/runner/likelihood_run.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "experiments/runner/interrupt.h"
 #include "experiments/runner/memory_advice.h"
 #include "experiments/runner/result.h"
-#include "framework/io/hdf5_file.h"
-#include "framework/io/sha256.h"
+#include "experiments/runner/saved_pass.h"
 
 namespace ddpm {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-constexpr const char* kFormat = "ddpm.likelihood_pass";
-
-// Of everything that a report depends on. Not the batch size and the thread count: it does not.
-std::string pass_key(const LoadedRun& run, const std::string& split, int64_t count,
-                     const LikelihoodOptions& options) {
-  const Json all = {{"format", kFormat},
-                    {"run", identity_json(run)},
-                    {"split", split},
-                    {"count", count},
-                    {"evaluations_per_image", options.evaluations_per_image}};
-  return sha256_hex(all.dump());
-}
-
-// The file in which a pass is saved.
-class SavedPass {
- public:
-  SavedPass(const LoadedRun& run, const std::string& split, std::string key)
-      : key_(std::move(key)),
-        path_(
-            fmt::format("{}/{}-{}.h5", run.folder.file("likelihood"), split, key_.substr(0, 12))) {}
-
-  // The number of images that are already in `likelihood`.
-  int64_t load(Likelihood& likelihood) const {
-    if (!std::filesystem::exists(path_)) return 0;
-    const Hdf5Reader file(path_);
-    DDPM_CHECK(file.has_attribute("/", "format") && file.string("/", "format") == kFormat &&
-                   file.string("/", "key") == key_,
-               "{}: not the pass that its name says; remove it to start the pass anew", path_);
-    const int64_t size = static_cast<int64_t>(likelihood.state().size());
-    likelihood.restore(file.read<double>("/state", {size}));
-    return file.integer("/", "images");
-  }
-
-  void save(const Likelihood& likelihood, int64_t images) const {
-    std::filesystem::create_directories(std::filesystem::path(path_).parent_path());
-    const std::vector<double> state = likelihood.state();
-    Hdf5Writer file(path_);
-    file.array<double>("/state", {static_cast<int64_t>(state.size())}, state);
-    file.set_string("/", "format", kFormat);
-    file.set_string("/", "key", key_);
-    file.set_integer("/", "images", images);
-    file.commit();
-  }
-
- private:
-  std::string key_, path_;
-};
 
 Json bounds_json(const LikelihoodReport& report, bool clip) {
   Json list = Json::array();
@@ -108,8 +58,13 @@ SplitLikelihood measure_likelihood(const LoadedRun& run, const std::string& spli
   const Model network = run.model->inference(labels);
   auto likelihood = std::make_unique<Likelihood>(run.model->process, network, likelihood_options);
   if (count > 0) {
-    const SavedPass saved(run, split_name, pass_key(run, split_name, count, likelihood_options));
-    const int64_t done = saved.load(*likelihood);
+    // Not the batch size and the thread count: a report does not depend on them.
+    const SavedPass saved(
+        run, split_name,
+        {{"count", count}, {"evaluations_per_image", likelihood_options.evaluations_per_image}});
+    std::vector<double> state = likelihood->state();
+    const int64_t done = saved.load(state);
+    likelihood->restore(state);
     const int64_t evaluations = static_cast<int64_t>(likelihood->strata().size()) - 1;
     if (progress && done < count)
       progress->begin("bound of " + split_name + " images", count * evaluations,
@@ -126,7 +81,7 @@ SplitLikelihood measure_likelihood(const LoadedRun& run, const std::string& spli
                 "stopped: the bound of {} of {} {} images is saved; the same command goes on there",
                 begin, count, split_name));
         });
-        saved.save(*likelihood, begin + size);
+        saved.save(likelihood->state(), begin + size);
       }
     } catch (const memory::OutOfMemory& error) {
       likelihood.reset();

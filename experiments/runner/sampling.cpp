@@ -1,19 +1,78 @@
 #include "experiments/runner/sampling.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <cmath>
 #include <optional>
 
+#include "diffusion/likelihood.h"
+#include "diffusion/samplers/ode.h"
 #include "experiments/runner/interrupt.h"
 #include "experiments/runner/memory_advice.h"
 #include "framework/io/png.h"
 
 namespace ddpm {
 
+namespace {
+
+// The images of a sampler that chooses its steps as it goes, which has no chain.
+void stream_flow(const DiffusionModel& model, const OdeSampler& sampler, uint64_t seed,
+                 int64_t first, int64_t count, int64_t batch_size, ProgressSink* progress,
+                 const std::function<void(const std::vector<float>&)>& take) {
+  Tensor labels = model.class_labels(std::min(batch_size, count));
+  const Model network = model.inference(labels, model.guidance);
+  const Device device = model.process.device();
+  std::unique_ptr<ProbabilityFlow> flow;
+  int64_t flow_rows = 0;
+  const auto draw = [&](int64_t first_image, int64_t rows, const ProbabilityFlow::Observer& hear) {
+    const Shape shape = model.image_shape.batch_of(rows);
+    if (flow_rows != rows)
+      flow = std::make_unique<ProbabilityFlow>(model.process, network, shape, sampler.options(),
+                                               "sampler ode");
+    flow_rows = rows;
+    Tensor x_T = Tensor::empty(shape, model.process.dtype(), device);
+    fill_normal(initial_stream(seed, random_counter(0, first_image, device)), x_T);
+    return sampler.draw(model.process, network, *flow, x_T, hear);
+  };
+  Estimate evaluations;
+  double most = 0;
+  if (progress) progress->begin("sample, hundredths of an image", 100 * count);
+  try {
+    for (int64_t begin = 0; begin < count; begin += batch_size) {
+      const int64_t images = std::min(batch_size, count - begin);
+      model.write_labels(model.drawn_classes(first + begin, images), labels);
+      const OdeSolution drawn = draw(first + begin, images, [&](double share) {
+        if (progress)
+          progress->update(100 * begin +
+                           static_cast<int64_t>(share * 100 * static_cast<double>(images)));
+        if (interrupt_signal()) throw Interrupted("sampling was interrupted");
+      });
+      for (const int64_t n : drawn.evaluations) {
+        evaluations.add(static_cast<double>(n));
+        most = std::max(most, static_cast<double>(n));
+      }
+      take({drawn.y.begin(), drawn.y.end()});
+    }
+  } catch (const memory::OutOfMemory& error) {
+    flow.reset();
+    fail_with_advice(error, "sampling.batch_size", std::min(batch_size, count),
+                     [&](int64_t batch) { draw(0, batch, {}); });
+  }
+  if (progress) progress->end();
+  spdlog::info("ode: {:.1f} evaluations of the network an image, {:.0f} at most",
+               evaluations.mean(), most);
+}
+
+}  // namespace
+
 void stream_samples(const DiffusionModel& model, const Sampler& sampler, uint64_t seed,
                     int64_t first, int64_t count, int64_t batch_size, ProgressSink* progress,
                     const std::function<void(const std::vector<float>&)>& take,
                     const SampleObserver& observe) {
+  // With an observer of steps it is refused, as by any chain.
+  if (const auto* ode = dynamic_cast<const OdeSampler*>(&sampler); ode && !observe)
+    return stream_flow(model, *ode, seed, first, count, batch_size, progress, take);
   const Shape& image = model.image_shape;
   Tensor labels = model.class_labels(std::min(batch_size, count));
   const Model network = model.inference(labels, model.guidance);

@@ -30,7 +30,8 @@ TEST(Registry, NamesTheVariants) {
   EXPECT_THAT(timestep_samplers().names(),
               ElementsAre("uniform", "stratified", "antithetic", "loss_second_moment"));
   EXPECT_THAT(samplers().names(),
-              ElementsAre("ancestral", "ddim", "dpm_solver", "dpm_solver++", "unipc", "heun"));
+              ElementsAre("ancestral", "ddim", "dpm_solver", "dpm_solver++", "unipc", "heun",
+                          "euler_maruyama", "predictor_corrector", "ode"));
 }
 
 TEST(Registry, DefaultsAreThoseOfThePaperForCifar10) {

@@ -83,7 +83,11 @@ INSTANTIATE_TEST_SUITE_P(
                       R"({"name": "dpm_solver++", "method": "3m", "steps": 60})",
                       R"({"name": "unipc", "steps": 60})", R"({"name": "heun", "steps": 101})",
                       R"({"name": "heun", "steps": 201, "churn": 40})",
-                      R"({"name": "ancestral", "clip_denoised": false})"));
+                      R"({"name": "ancestral", "clip_denoised": false})",
+                      R"({"name": "euler_maruyama", "steps": 250})",
+                      R"({"name": "predictor_corrector", "steps": 499})",
+                      R"({"name": "predictor_corrector", "steps": 748, "corrector_steps": 2,
+                          "snr": 0.1})"));
 
 TEST(ReverseChain, VisitsEveryTimestepOnceAndShowsEveryStep) {
   const GaussianDiffusion process = process_of(R"({"timesteps": 5})");

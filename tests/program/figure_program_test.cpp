@@ -285,6 +285,22 @@ TEST_F(FigureProgram, LatentsAreMixedBetweenTheSamplesOfTheirSeed) {
   EXPECT_THAT(read_file(draw("latent_interpolation", out) + ".svg"), HasSubstr("sampler ddim (40"));
 }
 
+TEST_F(FigureProgram, TheFlowBringsImagesBackToWithinItsTolerance) {
+  const std::string out = copy("run");
+  const std::string path =
+      draw("probability_flow", out, {"figure.images=4", "figure.tolerances=[1e-4,1e-2]"});
+  const auto rows = read_csv(path + ".csv");
+  ASSERT_EQ(rows.size(), 1 + 2u);
+  EXPECT_EQ(rows[1][0], "0.01") << "the largest first";
+  for (size_t i = 1; i < rows.size(); ++i) {
+    // Steps add up, and on the way back the flow of this hardly trained network spreads errors.
+    EXPECT_LT(std::stod(rows[i][3]), 50 * std::stod(rows[i][0]));
+    for (const size_t way : {1, 2}) EXPECT_GE(std::stod(rows[i][way]), 8) << "two and a step";
+  }
+  EXPECT_LT(std::stod(rows[2][3]), std::stod(rows[1][3]));
+  EXPECT_GT(std::stod(rows[2][1]), std::stod(rows[1][1]));
+}
+
 TEST_F(FigureProgram, ImagesComeBackFromTheirLatents) {
   const std::string out = copy("run");
   const std::string path = draw("reconstruction", out, {"figure.steps=[40,5,20,20]"});
@@ -420,6 +436,8 @@ TEST_F(FigureProgram, WrongInput) {
                  {"latent_interpolation", out, "figure.endpoints=encoded",
                   "sampling.sampler.name=unipc", "sampling.sampler.steps=12"},
                  "ddim alone has a way back from an image to its x_T; this run's is unipc");
+  expect_refusal(out, {"progressive_generation", out, "sampling.sampler.name=ode"},
+                 "sampler ode: it chooses the steps of every image as it goes, and this needs");
   expect_refusal(out, {"samples", out, "sampling.weights=ema_2"}, "sampling.weights");
   expect_refusal(
       out, {"nearest_neighbours", out, "figure.neighbours=64", "evaluation.extractor=none.h5"},
@@ -454,12 +472,14 @@ TEST_F(FigureProgram, OrdersOfSolversNeedNoRun) {
   ASSERT_EQ(ddpm({"figure", "solver_orders", "--out", out}).exit_code, 0);
   // The error of each sampler falls from one number of evaluations to the next.
   const auto rows = read_csv(out + "/solver_orders.csv");
-  ASSERT_EQ(rows.size(), 1 + 7 * 8u);
+  ASSERT_EQ(rows.size(), 1 + 2 * (7 * 8u + 9));
   for (size_t i = 2; i < rows.size(); ++i) {
-    if (rows[i][0] != rows[i - 1][0]) continue;
-    EXPECT_LT(std::stod(rows[i][3]), std::stod(rows[i - 1][3])) << rows[i][0] << rows[i][1];
+    if (rows[i][0] != rows[i - 1][0] || rows[i][1] != rows[i - 1][1]) continue;
+    EXPECT_LT(std::stod(rows[i][3]), std::stod(rows[i - 1][3])) << rows[i][0] << rows[i][2];
   }
   EXPECT_THAT(read_file(out + "/solver_orders.svg"), HasSubstr("DPM-Solver++ 2M: 2.0"));
+  // Errors this small are those of steps that are not even: the order shows only roughly.
+  EXPECT_LT(std::stod(rows.back()[3]), 1e-7) << rows.back()[0] << " at a tolerance of 1e-10";
   expect_refusal(out, {"solver_orders", out}, "figure solver_orders: it is drawn from no run");
   expect_refusal(out, {"solver_orders", "seed=1"}, "no setting of one, found 'seed=1'");
   expect_refusal(out, {"solver_orders", "--checkpoint", "a.h5"}, "found 'a.h5'");

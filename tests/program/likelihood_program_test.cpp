@@ -92,12 +92,64 @@ TEST_F(LikelihoodProgram, TheBoundDoesNotDependOnThreadsAndBatches) {
   EXPECT_EQ(read_file(one + "/likelihood.json"), read_file(three + "/likelihood.json"));
 }
 
+std::vector<std::string> eval_flow(const std::string& out) {
+  return {"eval",
+          out,
+          "--metrics",
+          "nll_ode",
+          "evaluation.ode_rtol=1e-3",
+          "evaluation.ode_atol=1e-3",
+          "--progress",
+          "none"};
+}
+
+nlohmann::json result_of(const std::string& out) {
+  nlohmann::json result = nlohmann::json::parse(read_file(out + "/result.json"));
+  return {result["metrics"], result["metric_info"]};
+}
+
+TEST_F(LikelihoodProgram, TheFlowsLikelihoodSaysWhatItIs) {
+  const std::string out = copy("flow");
+  ASSERT_EQ(run(eval(out)).exit_code, 0);
+  const Finished flow = run(eval_flow(out));
+  ASSERT_EQ(flow.exit_code, 0) << flow.err;
+  EXPECT_THAT(flow.out, HasSubstr("N = 12, noise dequantisation, divergence of 2 probes (± "));
+  const auto [metrics, infos] = std::pair(result_of(out)[0], result_of(out)[1]);
+  EXPECT_TRUE(metrics.contains("nll_test")) << "an earlier evaluation's";
+  for (const char* name : {"nll_ode_test", "nll_ode_train"}) {
+    EXPECT_GT(metrics[name], 0);
+    EXPECT_GT(metrics[std::string(name) + "_se"], infos[name]["hutchinson_se"]);
+    EXPECT_GT(infos[name]["hutchinson_se"], 0);
+    EXPECT_GE(infos[name]["evaluations_per_image"], 8);
+  }
+  // The two decode alike and differ in how they code x_t at t = 0: a few tenths of a bit.
+  EXPECT_NEAR(metrics["nll_ode_test"], metrics["nll_test"], 2);
+
+  const Finished exact = run({"eval", out, "--metrics", "nll_ode", "evaluation.ode_probes=0",
+                              "evaluation.ode_rtol=1e-3", "evaluation.ode_atol=1e-3",
+                              "evaluation.test_images=2", "evaluation.train_images=0"});
+  ASSERT_EQ(exact.exit_code, 0) << exact.err;
+  EXPECT_EQ(result_of(out)[1]["nll_ode_test"]["divergence"], "exact");
+}
+
+TEST_F(LikelihoodProgram, AFlowThatWasKilledEndsWithTheSameNumbers) {
+  const std::string whole = copy("whole"), killed = copy("killed"), other = copy("other");
+  ASSERT_EQ(run(eval_flow(whole)).exit_code, 0);
+  const int kills = kill_until_done(eval_flow(killed), 11, 5'000, 60'000, 2'000);
+  EXPECT_GE(kills, 3);
+  EXPECT_EQ(result_of(killed), result_of(whole));
+  std::vector<std::string> split = eval_flow(other);
+  split.insert(split.end(), {"evaluation.batch_size=5", "--threads", "3"});
+  ASSERT_EQ(run(split).exit_code, 0);
+  EXPECT_EQ(result_of(other), result_of(whole)) << "other threads and batches";
+}
+
 TEST_F(LikelihoodProgram, WrongMetricsAreRefused) {
   const std::string out = copy("refused");
   const Finished unknown = ddpm({"eval", out, "--metrics", "nl"});
   EXPECT_EQ(unknown.exit_code, 2);
   EXPECT_THAT(unknown.err,
-              HasSubstr("unknown metric 'nl'; known: nll, samples. Did you mean 'nll'?"));
+              HasSubstr("unknown metric 'nl'; known: nll, nll_ode, samples. Did you mean 'nll'?"));
   const Finished nothing = ddpm(
       {"eval", out, "--metrics", "nll", "evaluation.test_images=0", "evaluation.train_images=0"});
   EXPECT_EQ(nothing.exit_code, 2);

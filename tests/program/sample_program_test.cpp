@@ -1,4 +1,4 @@
-// `ddpm sample` end to end: stopped by a signal.
+// `ddpm sample` end to end: stopped by a signal, and by the adaptive flow.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -26,6 +26,20 @@ TEST_F(SampleProgram, CtrlCIsNoErrorAndLeavesNothing) {
   }
   EXPECT_EQ(stopped.err, "ddpm: warning: sampling was interrupted\n");
   EXPECT_FALSE(std::filesystem::exists(png));
+}
+
+TEST_F(SampleProgram, TheFlowsImagesDoNotDependOnTheirBatches) {
+  const std::string out = copy("run");
+  const auto draw = [&](const std::string& batch, const std::string& threads) {
+    const std::string file = folder_ / ("batch" + batch + ".npz");
+    const Finished drawn =
+        ddpm({"sample", out, "--out", file, "--count", "7", "sampling.batch_size=" + batch,
+              "--threads", threads, "sampling.sampler.name=ode"});
+    EXPECT_EQ(drawn.exit_code, 0) << drawn.err;
+    EXPECT_THAT(drawn.err, ::testing::HasSubstr("evaluations of the network an image"));
+    return read_file(file);
+  };
+  EXPECT_EQ(draw("7", "1"), draw("3", "2"));
 }
 
 }  // namespace

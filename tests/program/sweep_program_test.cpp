@@ -75,7 +75,8 @@ TEST_F(SweepProgram, CellsAreWhatEvalAndSampleSay) {
 
 TEST_F(SweepProgram, AnySamplerIsOneToCompare) {
   const std::string out = copy("run");
-  const std::vector<std::string> names = {"ddim", "dpm_solver", "dpm_solver++", "unipc", "heun"};
+  const std::vector<std::string> names = {"ddim", "dpm_solver",     "dpm_solver++",       "unipc",
+                                          "heun", "euler_maruyama", "predictor_corrector"};
   const Finished result = ddpm({"sweep", out, "--sampler", fmt::format("{}", fmt::join(names, ",")),
                                 "--steps", "8,16", "--clip", "clipped", "--json"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
@@ -88,8 +89,9 @@ TEST_F(SweepProgram, AnySamplerIsOneToCompare) {
     EXPECT_EQ(cells[i]["sampler"], name);
     EXPECT_EQ(cells[i]["variance"], "none");
     EXPECT_EQ(cells[i]["status"], "completed");
-    // Heun's come in pairs, but for the last.
-    EXPECT_EQ(cells[i]["evaluations"], name == "heun" ? steps - 1 : steps);
+    // These come in pairs, but for the last.
+    const bool in_pairs = name == "heun" || name == "predictor_corrector";
+    EXPECT_EQ(cells[i]["evaluations"], in_pairs ? steps - 1 : steps);
     EXPECT_THAT(chart, HasSubstr(">" + name + "<"));
     const Finished drawn =
         ddpm({"figure", "samples", out, "figure.rows=1", "figure.columns=8",
@@ -219,7 +221,8 @@ TEST_F(SweepProgram, WrongInput) {
   };
   expect_refusal({"--sampler", "ancestrl"},
                  "--sampler: unknown name 'ancestrl'; known for this run: ancestral, ddim, "
-                 "dpm_solver, dpm_solver++, unipc, heun. Did you mean 'ancestral'?");
+                 "dpm_solver, dpm_solver++, unipc, heun, euler_maruyama, "
+                 "predictor_corrector, ode. Did you mean 'ancestral'?");
   expect_refusal({"--weights", "ema_2"}, "known for this run: raw, ema, ema_1");
   expect_refusal({"--variance", "model"}, "known for this run: fixed_small, fixed_large, optimal.");
   expect_refusal({"--variance", "optimal"},
