@@ -25,6 +25,7 @@ class AncestralSampler : public Sampler {
   }
 
   bool is_deterministic(const GaussianDiffusion&) const override { return false; }
+  bool has_memory(const GaussianDiffusion&) const override { return false; }
 
   std::unique_ptr<Stepper> stepper(const GaussianDiffusion& process, const Shape&) const override {
     Tensor log_variance;  // empty: the model's
