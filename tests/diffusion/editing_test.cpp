@@ -19,89 +19,114 @@ namespace {
 const char* kShortProcess = R"({"timesteps": 100, "variance": "learned", "loss": "variational",
     "schedule": {"name": "linear", "rescale_to_steps": true}})";
 
-// Two coordinates that go together: modes along the diagonal. Known is the first, 0.1: between the
-// modes, so that which of them the second belongs to is open, and each mode has a share of it.
-GaussianMixture diagonal() {
+// Two coordinates that go together: a ridge along the diagonal, as one normal with correlation 0.86
+// would be, of nine.
+GaussianMixture ridge() {
+  GaussianMixture mixture;
+  for (int k = -4; k <= 4; ++k) {
+    mixture.weights.push_back(1.0 / 9);
+    for (int d = 0; d < 2; ++d) {
+      mixture.means.push_back(0.15 * k);
+      mixture.variances.push_back(0.01);
+    }
+  }
+  return mixture;
+}
+// Two modes that differ in both; a known 0.1 lies between them, so that either may be meant.
+GaussianMixture two_modes() {
   return {.weights = {0.5, 0.5},
           .means = {-0.25, -0.5, 0.35, 0.5},
           .variances = {0.06, 0.01, 0.06, 0.01}};
 }
-constexpr double kKnown = 0.1;
 
-// The law of the second coordinate given the first: a mixture with the responsibilities that the
-// first gives the components.
-struct Conditional {
-  double mean = 0, variance = 0, upper = 0;  // upper: the share of the mode above zero
+// The law of the second coordinate given the first is a mixture, too, with the responsibilities
+// that the first gives the components.
+struct Law {
+  double mean = 0, variance = 0;
 };
-Conditional conditional(const GaussianMixture& mixture, double known) {
-  std::vector<double> share;
+Law conditional(const GaussianMixture& mixture, double known) {
+  std::vector<double> shares;
   double total = 0;
   for (size_t k = 0; k < mixture.weights.size(); ++k) {
     const double d = known - mixture.means[2 * k], v = mixture.variances[2 * k];
-    share.push_back(mixture.weights[k] * std::exp(-d * d / (2 * v)) / std::sqrt(v));
-    total += share.back();
+    shares.push_back(mixture.weights[k] * std::exp(-d * d / (2 * v)) / std::sqrt(v));
+    total += shares.back();
   }
-  Conditional law;
-  for (size_t k = 0; k < share.size(); ++k) {
-    const double w = share[k] / total, m = mixture.means[2 * k + 1];
-    law.mean += w * m;
-    law.variance += w * (mixture.variances[2 * k + 1] + m * m);
-    if (m > 0) law.upper += w;
+  Law law;
+  for (size_t k = 0; k < shares.size(); ++k) {
+    const double share = shares[k] / total, mean = mixture.means[2 * k + 1];
+    law.mean += share * mean;
+    law.variance += share * (mixture.variances[2 * k + 1] + mean * mean);
   }
   law.variance -= law.mean * law.mean;
   return law;
 }
 
-struct Drawn {
-  std::vector<double> known, unknown;
-  double mean = 0;
-};
-Drawn inpaint(const Resampling& resampling, int64_t count,
-              const char* sampler_json = "\"ancestral\"") {
+// (count, 2), the first coordinate known.
+std::vector<double> inpaint(const GaussianMixture& mixture, double known, int64_t count,
+                            const Resampling& resampling, const char* json = "\"ancestral\"") {
   const GaussianDiffusion process = process_of(kShortProcess);
-  const auto sampler = sampler_of(sampler_json);
-  Tensor known = constant({count, 2}, 77);
-  for (int64_t n = 0; n < count; ++n) known.data<double>()[2 * n] = kKnown;
-  const InpaintingSampler inpainting(*sampler, known, {1, 0}, resampling);
-  ReverseChain chain(process, inpainting, exact_denoiser(diagonal(), process), {count, 2}, 3);
-  const std::vector<double> x = sample(chain, 0).to_host<double>();
-  Drawn drawn;
-  for (int64_t n = 0; n < count; ++n) {
-    drawn.known.push_back(x[2 * n]);
-    drawn.unknown.push_back(x[2 * n + 1]);
-    drawn.mean += x[2 * n + 1] / static_cast<double>(count);
-  }
-  return drawn;
+  const auto sampler = sampler_of(json);
+  const InpaintingSampler inpainting(*sampler, constant({count, 2}, known), {1, 0}, resampling);
+  ReverseChain chain(process, inpainting, exact_denoiser(mixture, process), {count, 2}, 3);
+  return sample(chain, 0).to_host<double>();
 }
 
-TEST(ScratchBias, Print) {
-  const Conditional law = conditional(diagonal(), kKnown);
-  fmt::print("law mean {} sd {} upper {}\n", law.mean, std::sqrt(law.variance), law.upper);
-  for (auto [j, r] : {std::pair<int64_t, int64_t>{10, 1},
-                      {1, 10},
-                      {10, 10},
-                      {10, 40},
-                      {5, 20},
-                      {20, 20},
-                      {50, 20}}) {
-    const Drawn d = inpaint({j, r}, 4000);
-    double up = 0, sq = 0;
-    for (double x : d.unknown) {
-      up += x > 0;
-      sq += (x - d.mean) * (x - d.mean);
-    }
-    fmt::print("j {} r {}: mean {} var {} (law {}) upper {}\n", j, r, d.mean, sq / 4000,
-               law.variance, up / 4000);
+Law drawn(const GaussianMixture& mixture, double known, int64_t count,
+          const Resampling& resampling) {
+  const std::vector<double> x = inpaint(mixture, known, count, resampling);
+  Law law;
+  for (int64_t n = 0; n < count; ++n) law.mean += x[2 * n + 1] / static_cast<double>(count);
+  for (int64_t n = 0; n < count; ++n) {
+    const double d = x[2 * n + 1] - law.mean;
+    law.variance += d * d / static_cast<double>(count);
   }
+  return law;
+}
+
+// Measured with these 2000 images, of the law N(0.300, 0.0199): plain replacement draws the mean
+// 0.218 and the variance 0.0441, of 3 walks 0.287 and 0.0277, of 10 walks 0.298 and 0.0231. What is
+// left of the variance is the noise that the known one has in the last of 100 steps.
+TEST(Repaint, ApproachesTheConditionalLawWherePlainReplacementIsBiased) {
+  constexpr int64_t kCount = 2000;
+  constexpr double kKnown = 0.3;
+  const Law exact = conditional(ridge(), kKnown);
+  const double error = std::sqrt(exact.variance / kCount);  // of a mean
+  std::vector<Law> laws;
+  for (const int64_t times : {1, 3, 10})
+    laws.push_back(drawn(ridge(), kKnown, kCount, {.jump_length = 1, .resamplings = times}));
+  EXPECT_LT(laws[0].mean, exact.mean - 15 * error);
+  EXPECT_GT(laws[0].variance, 2 * exact.variance);
+  EXPECT_GT(laws[1].mean, laws[0].mean + 10 * error);
+  EXPECT_LT(laws[1].variance, 0.75 * laws[0].variance);
+  EXPECT_NEAR(laws[2].mean, exact.mean, 4 * error);
+  EXPECT_NEAR(laws[2].variance / exact.variance, 1, 0.25);
+}
+
+// Which of two modes it is to be is decided while there is much noise, where the known one says
+// little and is drawn anew with every walk. Measured, of a mean of 0.122: 0.023 with plain
+// replacement, and no more than 0.061 with 10 walks.
+TEST(Repaint, IsStillBiasedBetweenModes) {
+  constexpr int64_t kCount = 2000;
+  const Law exact = conditional(two_modes(), 0.1);
+  const double error = std::sqrt(exact.variance / kCount);
+  const Law plain = drawn(two_modes(), 0.1, kCount, {});
+  const Law repaint = drawn(two_modes(), 0.1, kCount, {.jump_length = 1, .resamplings = 10});
+  EXPECT_LT(plain.mean, exact.mean - 5 * error);
+  EXPECT_GT(repaint.mean, plain.mean + error);
+  EXPECT_LT(repaint.mean, exact.mean - 3 * error);
 }
 
 // Every sampler, whatever its steps are made of.
 class InpaintingTest : public ::testing::TestWithParam<const char*> {};
 
-TEST_P(InpaintingTest, KeepsTheKnownToTheBitAndFitsTheRest) {
-  const Drawn drawn = inpaint({}, 200, GetParam());
-  for (const double known : drawn.known) EXPECT_EQ(known, kKnown);
-  for (const double x : drawn.unknown) EXPECT_TRUE(std::isfinite(x) && std::abs(x) < 1.2) << x;
+TEST_P(InpaintingTest, KeepsTheKnownToTheBit) {
+  const std::vector<double> x = inpaint(ridge(), 0.3, 200, {}, GetParam());
+  for (size_t i = 0; i < x.size(); i += 2) {
+    EXPECT_EQ(x[i], 0.3);
+    // The ridge ends at 0.6, where its deviation is 0.1.
+    EXPECT_TRUE(std::abs(x[i + 1]) < 1.1) << x[i + 1];
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, InpaintingTest,
@@ -115,9 +140,8 @@ INSTANTIATE_TEST_SUITE_P(All, InpaintingTest,
 TEST(Inpainting, KeepsTheKnownOfANetworkThatDiverges) {
   const GaussianDiffusion process = process_of(R"({"timesteps": 5})", 0, DType::kF32);
   const Model model = [](const Tensor& x, const Tensor&) {
-    return Tensor::from_host(
-        std::vector<float>(x.numel(), std::numeric_limits<float>::infinity()), x.shape(),
-        Device::kCpu);
+    return Tensor::from_host(std::vector<float>(x.numel(), std::numeric_limits<float>::infinity()),
+                             x.shape(), Device::kCpu);
   };
   const auto sampler = sampler_of(R"({"name": "ancestral", "clip_denoised": false})");
   const std::vector<float> images = {0.1F, -0.7F, 0.3F, 1, -1, 0.2F};
@@ -135,8 +159,7 @@ TEST(Repaint, WalksAsItsAuthorsDo) {
   EXPECT_EQ(resampling_walk(4, {.jump_length = 2, .resamplings = 1}), (Walk{0, 1, 2, 3}));
   EXPECT_EQ(resampling_walk(6, {.jump_length = 2, .resamplings = 2}),
             (Walk{0, 1, 2, 1, 2, 3, 4, 3, 4, 5}));
-  EXPECT_EQ(resampling_walk(3, {.jump_length = 1, .resamplings = 3}),
-            (Walk{0, 0, 0, 1, 1, 1, 2}));
+  EXPECT_EQ(resampling_walk(3, {.jump_length = 1, .resamplings = 3}), (Walk{0, 0, 0, 1, 1, 1, 2}));
   // The paper's setting: 24 jumps of 10 steps, 9 times each.
   EXPECT_EQ(resampling_walk(250, {.jump_length = 10, .resamplings = 10}).size(),
             250U + 24 * 9 * 10);
@@ -264,9 +287,8 @@ TEST(Bridge, TakesOneNormalToAnother) {
     const double signal = process.tables().signal[begin], noise = process.tables().noise[begin];
     const auto spread = [&](double v) { return std::sqrt(signal * signal * v + noise * noise); };
     int64_t steps = 0;
-    const std::vector<double> x = bridge(there, back, x0, strength, [&](int64_t, const auto&) {
-                                    ++steps;
-                                  }).to_host<double>();
+    const std::vector<double> x =
+        bridge(there, back, x0, strength, [&](int64_t, const auto&) { ++steps; }).to_host<double>();
     EXPECT_EQ(steps, bridge_steps(there, back, strength));
     const std::vector<double> same = bridge(there, home, x0, strength).to_host<double>();
     for (size_t i = 0; i < images.size(); ++i) {

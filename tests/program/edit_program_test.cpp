@@ -1,4 +1,5 @@
-// `ddpm edit` end to end: what is kept is the input's to the last bit, bad input is refused at once.
+// `ddpm edit` end to end: what is kept is the input's to the last bit, bad input is refused at
+// once.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -63,8 +64,8 @@ TEST_F(EditProgram, KeepsWhatTheMaskKeepsToTheBit) {
        [](int y, int x) { return x > y; }}};
   for (size_t c = 0; c < cases.size(); ++c) {
     const std::string out = folder_ / ("edits" + std::to_string(c));
-    std::vector<std::string> words = {run(), "--images", images(), "--count", "3",
-                                      "--variants", "2", "--out", out};
+    std::vector<std::string> words = {run(),        "--images", images(), "--count", "3",
+                                      "--variants", "2",        "--out",  out};
     words.insert(words.end(), cases[c].words.begin(), cases[c].words.end());
     edit(words);
     int changed = 0;
@@ -155,12 +156,14 @@ TEST_F(EditProgram, RefusesBadInputBeforeAnyWork) {
   };
   const std::vector<Case> cases = {
       {{run()}, "--method is missing; known: inpaint, repaint, sdedit, class"},
-      {{run(), "--method", "inpant"}, "unknown method 'inpant'; known: inpaint, repaint, sdedit, "
-                                      "class. Did you mean 'inpaint'?"},
+      {{run(), "--method", "inpant"},
+       "unknown method 'inpant'; known: inpaint, repaint, sdedit, "
+       "class. Did you mean 'inpaint'?"},
       {{run(), "--method", "inpaint", "--mask", wide},
        "8 x 9 (H x W) pixels; the run's images have 8 x 8"},
       {{run(), "--method", "inpaint", "--mask", text}, "text.png"},
-      {{run(), "--method", "inpaint", "--mask", grey}, "pixel (0, 0) is 100; a mask is white (255)"},
+      {{run(), "--method", "inpaint", "--mask", grey},
+       "pixel (0, 0) is 100; a mask is white (255)"},
       {{run(), "--method", "inpaint", "--mask", all}, "redraws every pixel"},
       {{run(), "--method", "inpaint", "--mask", colour}, "keeps every pixel"},
       {{run(), "--method", "inpaint", "--mask", "centre"}, "Did you mean 'center'?"},
@@ -179,8 +182,10 @@ TEST_F(EditProgram, RefusesBadInputBeforeAnyWork) {
        "--first 290 --count 8: the split 'test' of data 'digits' has 297 images, 0 to 296"},
       {{run(), "--method", "inpaint", "--strength", "0.5"},
        "--strength is of --method sdedit and class; inpaint does not use it"},
-      {{run(), "--method", "inpaint", "--resamplings", "3"}, "--resamplings is of --method repaint"},
-      {{run(), "--method", "sdedit", "--mask", "left"}, "--mask is of --method inpaint and repaint"},
+      {{run(), "--method", "inpaint", "--resamplings", "3"},
+       "--resamplings is of --method repaint"},
+      {{run(), "--method", "sdedit", "--mask", "left"},
+       "--mask is of --method inpaint and repaint"},
       {{run(), "--method", "sdedit", "--strength", "1.5"}, "--strength 1.5: is from 0 to 1"},
       {{run(), "--method", "sdedit", "--strength", "-0.1"}, "--strength -0.1: is from 0 to 1"},
       {{run(), "--method", "sdedit", "--strength", "half"}, "needs a list such as"},
