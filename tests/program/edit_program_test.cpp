@@ -124,8 +124,8 @@ TEST_F(EditProgram, ChangesTheClass) {
   // Two rows of the input and three edits, 64 pixels a side and lines of two between.
   EXPECT_EQ(read_png(png).shape, Shape({2 * 64 + 2, 4 * 64 + 3 * 2, 1}));
   edit({classes(), "--method", "class", "--to-class", "3,4", "--from-class", "2", "--images",
-        images(), "--count", "2", "--strength", "0,0.8", "--out", folder_ / "edits",
-        "--guidance", "100",  // after 20 steps of training the network barely tells classes apart
+        images(), "--count", "2", "--strength", "0,0.8", "--out", folder_ / "edits", "--guidance",
+        "100",  // after 20 steps of training the network barely tells classes apart
         "sampling.sampler.steps=10"});
   for (int i = 0; i < 2; ++i) {
     const std::string input = read_file(file(images(), i));

@@ -149,7 +149,7 @@ TEST(App, ListNamesEveryVariant) {
   expect_usage_error(
       {"list", "loses"},
       "unknown kind 'loses'; known: schedules, parameterizations, variances, losses, "
-      "samplers, datasets, models, metrics, figures, studies. Did you mean 'losses'?");
+      "samplers, datasets, models, metrics, figures, edits, studies. Did you mean 'losses'?");
 }
 
 TEST(App, ConfigShow) {
