@@ -4,6 +4,8 @@
 #include <cmath>
 #include <utility>
 
+#include "diffusion/noise_levels.h"
+#include "framework/ops/elementwise.h"
 #include "framework/ops/timestep.h"
 
 namespace ddpm {
@@ -26,9 +28,20 @@ RandomStream initial_stream(uint64_t seed, const Tensor& counter) {
   return {seed, random_site("sample/x_T"), counter};
 }
 
+int64_t visited_at(const std::vector<Sampler::Visit>& visits, int64_t depth) {
+  int64_t last = 0;
+  for (size_t i = 0; i < visits.size(); ++i) {
+    if (!visits[i].begins_step) continue;
+    last = static_cast<int64_t>(i);
+    if (visits[i].t <= static_cast<double>(depth - 1)) break;
+  }
+  return last;
+}
+
 ReverseChain::ReverseChain(const GaussianDiffusion& process, const Sampler& sampler, Model model,
                            Shape shape, uint64_t seed, int64_t copies)
-    : model_(std::move(model)),
+    : process_(process),
+      model_(std::move(model)),
       copies_(copies),
       visits_(sampler.visits(process)),
       stepper_(sampler.stepper(process, shape)),
@@ -36,10 +49,12 @@ ReverseChain::ReverseChain(const GaussianDiffusion& process, const Sampler& samp
       x_(Tensor::empty(shape, process.dtype(), process.device())),
       x0_(Tensor::like(x_)),
       noise_(Tensor::like(x_)),
+      second_noise_(stepper_->needs_second_noise() ? Tensor::like(x_) : Tensor()),
       t_(Tensor::empty({shape[0]}, timesteps_.dtype(), process.device())),
       index_(Tensor::empty({shape[0]}, DType::kI32, process.device())),
       initial_(initial_stream(seed, random_counter(0, 0, process.device()))),
       stream_{seed, random_site("sample/noise"), initial_.counter},
+      second_stream_{seed, random_site("sample/second_noise"), initial_.counter},
       runner_(process.device(), [this] { run_step(); }) {
   DDPM_ASSERT(copies > 0 && shape[0] % copies == 0, "{} copies in a batch {}", copies, shape);
 }
@@ -55,6 +70,12 @@ void ReverseChain::start_from(const Tensor& x, int64_t visited, int64_t first_im
               visited);
   begin(visited, first_image);
   x_.copy_from(x);
+}
+
+void ReverseChain::start_noised(const Tensor& x0, int64_t visited, int64_t first_image) {
+  start(first_image);
+  const NoiseLevel at = NoiseLevels(process_.tables()).at_time(visits_[visited].t);
+  start_from(add(scale(x0, at.signal), scale(x_, at.noise)), visited, first_image);
 }
 
 void ReverseChain::begin(int64_t visited, int64_t first_image) {
@@ -73,8 +94,13 @@ void ReverseChain::fill_shared(const RandomStream& stream, Tensor& rows) const {
 void ReverseChain::run_step() {
   next_timestep(timesteps_, stream_.counter, index_, t_);
   fill_shared(stream_, noise_);
-  const Sampler::Step next = stepper_->step(
-      {.output = model_(x_, t_), .x_t = x_, .noise = noise_, .t = t_, .index = index_});
+  if (second_noise_) fill_shared(second_stream_, second_noise_);
+  const Sampler::Step next = stepper_->step({.output = model_(x_, t_),
+                                             .x_t = x_,
+                                             .noise = noise_,
+                                             .t = t_,
+                                             .index = index_,
+                                             .second_noise = second_noise_});
   x_.copy_from(next.x);
   x0_.copy_from(next.x0);
 }

@@ -32,6 +32,7 @@ class Sampler {
     Tensor output, x_t, noise;  // (N, ..., C); the network's output is for x_t
     Tensor t;                   // (N) i32, or f64 if any visit is between timesteps
     Tensor index;               // (N) i32, the number of the visit
+    Tensor second_noise = {};   // (N, ..., C), where the stepper asks for it
   };
   struct Step {
     Tensor x;   // the x that the network sees next, or the image
@@ -43,6 +44,7 @@ class Sampler {
     virtual ~Stepper() = default;
     // The next step is that of visit `first`, from an x that comes from elsewhere.
     virtual void begin(int64_t first) = 0;
+    virtual bool needs_second_noise() const { return false; }
     virtual Step step(const Input& input) = 0;
   };
 
@@ -52,6 +54,8 @@ class Sampler {
   virtual std::vector<Visit> visits(const GaussianDiffusion& process) const = 0;
   // Whether x_T alone decides the image: no step adds noise.
   virtual bool is_deterministic(const GaussianDiffusion& process) const = 0;
+  // Whether a visit needs more than its x: what was seen at visits before it.
+  virtual bool has_memory(const GaussianDiffusion& process) const = 0;
   // For batches (N, ..., C) of that shape; `process` must outlive it.
   virtual std::unique_ptr<Stepper> stepper(const GaussianDiffusion& process,
                                            const Shape& shape) const = 0;
@@ -59,6 +63,9 @@ class Sampler {
 
 // Where x_T of the images is drawn, whatever takes them from there.
 RandomStream initial_stream(uint64_t seed, const Tensor& counter);
+// The number of the first visit at which at most `depth` of the T diffusion steps have been taken
+// and a chain can begin.
+int64_t visited_at(const std::vector<Sampler::Visit>& visits, int64_t depth);
 
 class ReverseChain {
  public:
@@ -75,10 +82,14 @@ class ReverseChain {
   // Begins in the middle: with this x at the sampler's visit number `visited`, which begins a step,
   // of the images first_image .. as above.
   void start_from(const Tensor& x, int64_t visited, int64_t first_image);
+  // The same with a draw of q(x_t | x0) for x, whose noise is the x_T that start() draws.
+  void start_noised(const Tensor& x0, int64_t visited, int64_t first_image);
   // One reverse step; touches device memory only.
   void step() { runner_.run(); }
 
   int64_t steps() const { return timesteps_.numel(); }
+  const std::vector<Sampler::Visit>& visits() const { return visits_; }
+  const GaussianDiffusion& process() const { return process_; }
   const Tensor& x() const { return x_; }
   const Tensor& x0() const { return x0_; }  // of the latest step
   const Pool& pool() const { return runner_.pool(); }
@@ -88,13 +99,14 @@ class ReverseChain {
   void run_step();
   void fill_shared(const RandomStream& stream, Tensor& rows) const;
 
+  const GaussianDiffusion& process_;
   Model model_;
   int64_t copies_;
   std::vector<Sampler::Visit> visits_;
   std::unique_ptr<Sampler::Stepper> stepper_;
   Tensor timesteps_;  // (steps) i32, or f64 where one is between timesteps
-  Tensor x_, x0_, noise_, t_, index_;
-  RandomStream initial_, stream_;
+  Tensor x_, x0_, noise_, second_noise_, t_, index_;
+  RandomStream initial_, stream_, second_stream_;
   StepRunner runner_;
 };
 

@@ -191,6 +191,17 @@ bool Solver::is_deterministic(const GaussianDiffusion& process) const {
   return true;
 }
 
+bool Solver::has_memory(const GaussianDiffusion& process) const {
+  for (const Moves& moves : steps(process))
+    for (const Move& move : moves) {
+      const auto& earlier = move.next.estimate;
+      if (moves.size() > 1 || move.next.base != 0) return true;
+      if (std::any_of(earlier.begin() + 1, earlier.end(), [](double e) { return e != 0; }))
+        return true;
+    }
+  return false;
+}
+
 std::unique_ptr<Sampler::Stepper> Solver::stepper(const GaussianDiffusion& process,
                                                   const Shape& shape) const {
   std::vector<std::vector<Moves>> plans;

@@ -46,6 +46,7 @@ class Solver : public Sampler {
 
   std::vector<Visit> visits(const GaussianDiffusion& process) const override;
   bool is_deterministic(const GaussianDiffusion& process) const override;
+  bool has_memory(const GaussianDiffusion& process) const override;
   std::unique_ptr<Stepper> stepper(const GaussianDiffusion& process,
                                    const Shape& shape) const override;
   // The moves of every step when at most `past` steps came before it.

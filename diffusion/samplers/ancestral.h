@@ -18,6 +18,7 @@ class AncestralSampler : public Sampler {
 
   std::vector<Visit> visits(const GaussianDiffusion& process) const override;
   bool is_deterministic(const GaussianDiffusion&) const override { return false; }
+  bool has_memory(const GaussianDiffusion&) const override { return false; }
   std::unique_ptr<Stepper> stepper(const GaussianDiffusion& process, const Shape&) const override;
 
  private:

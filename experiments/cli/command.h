@@ -20,7 +20,7 @@ struct Command {
 };
 
 extern const Command kTrainCommand, kSampleCommand, kEvalCommand, kAblateCommand, kReportCommand,
-    kExtractorCommand, kFigureCommand, kSweepCommand, kExportCommand, kImportCommand;
+    kExtractorCommand, kFigureCommand, kEditCommand, kSweepCommand, kExportCommand, kImportCommand;
 extern const Command kListCommand, kDataListCommand, kDataInspectCommand;
 extern const Command kConfigShowCommand, kConfigSchemaCommand, kConfigCheckCommand;
 extern const Command kDoctorCommand, kVersionCommand;

@@ -10,6 +10,7 @@
 #include "experiments/cli/studies.h"
 #include "experiments/figures/figure.h"
 #include "experiments/metrics/metrics.h"
+#include "experiments/runner/editing.h"
 #include "framework/core/check.h"
 #include "layers/denoiser.h"
 
@@ -56,6 +57,9 @@ std::vector<Kind> kinds() {
     drawn.items.push_back({name, figures().help(name) + keys});
   }
   all.push_back(std::move(drawn));
+  Kind edits{"edits", "ddpm edit RUN --method NAME", {}};
+  for (const EditMethod& method : edit_methods()) edits.items.push_back({method.name, method.help});
+  all.push_back(std::move(edits));
   Kind studies{"studies", "ddpm ablate NAME", {}};
   for (const ShippedStudy& study : shipped_studies())
     studies.items.push_back({study.name, study.title});
@@ -101,7 +105,7 @@ const Command kListCommand = {
       line.positional(
           "KIND", *kind, false,
           "schedules, parameterizations, variances, losses, samplers, datasets, models, "
-          "metrics, figures or studies");
+          "metrics, figures, edits or studies");
       return [kind, &line] { return run_list(*kind, line.output()); };
     }};
 

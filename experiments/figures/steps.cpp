@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "experiments/runner/interrupt.h"
 #include "framework/core/check.h"
 
 namespace ddpm {
@@ -20,32 +19,7 @@ std::vector<int64_t> evenly_spaced(int64_t first, int64_t last, int64_t count) {
   return numbers;
 }
 
-int64_t visited_at(const std::vector<Sampler::Visit>& visits, int64_t depth) {
-  int64_t last = 0;
-  for (size_t i = 0; i < visits.size(); ++i) {
-    if (!visits[i].begins_step) continue;
-    last = static_cast<int64_t>(i);
-    if (visits[i].t <= static_cast<double>(depth - 1)) break;
-  }
-  return last;
-}
-
 std::string depth_of(const Sampler::Visit& visit) { return fmt::format("{:.6g}", visit.t + 1); }
-
-Ticker::Ticker(ProgressSink* progress, const std::string& name, int64_t total)
-    : progress_(progress) {
-  if (progress_) progress_->begin(name, total);
-}
-
-Ticker::~Ticker() {
-  if (progress_) progress_->end();
-}
-
-void Ticker::tick() {
-  ++done_;
-  if (progress_) progress_->update(done_);
-  if (interrupt_signal()) throw Interrupted("stopped");
-}
 
 std::vector<float> decode_from(ReverseChain& chain, const Tensor& x, int64_t visited, int64_t first,
                                Ticker& ticker) {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "diffusion/sampler.h"
-#include "experiments/runner/progress_sink.h"
+#include "experiments/runner/ticker.h"
 
 namespace ddpm {
 
@@ -14,25 +14,8 @@ namespace ddpm {
 // would repeat.
 std::vector<int64_t> evenly_spaced(int64_t first, int64_t last, int64_t count);
 
-// The number of the first visit at which at most `depth` of the T diffusion steps have been taken
-// and a chain can begin.
-int64_t visited_at(const std::vector<Sampler::Visit>& visits, int64_t depth);
 // "999", "12.5": how many diffusion steps have been taken at a visit.
 std::string depth_of(const Sampler::Visit& visit);
-
-// Counts steps of a named piece of work; ends its progress line, and the work after a signal.
-class Ticker {
- public:
-  Ticker(ProgressSink* progress, const std::string& name, int64_t total);
-  ~Ticker();
-  Ticker(const Ticker&) = delete;
-  Ticker& operator=(const Ticker&) = delete;
-  void tick();
-
- private:
-  ProgressSink* progress_;
-  int64_t done_ = 0;
-};
 
 // The images first .. first + rows / copies - 1 that a chain ends with when it starts from `x` at
 // the sampler's visited timestep number `visited`: (rows, ...) on the host.

@@ -8,14 +8,16 @@
 
 namespace ddpm {
 
-SampleExport::SampleExport(std::string out, int64_t count, const Shape& image_shape, int levels)
+SampleExport::SampleExport(std::string out, int64_t count, const Shape& image_shape, int levels,
+                           int64_t columns)
     : out_(std::move(out)),
       kind_(out_.ends_with(".png")   ? Kind::kGrid
             : out_.ends_with(".npz") ? Kind::kArchive
                                      : Kind::kFolder),
       count_(count),
       image_shape_(image_shape),
-      levels_(levels) {
+      levels_(levels),
+      columns_(columns) {
   const int64_t channels = image_shape[2];
   DDPM_CHECK(levels > 0, "{}: data of continuous values {} are no images", out_, image_shape);
   DDPM_CHECK(kind_ == Kind::kArchive || channels == 1 || channels == 3 || channels == 4,
@@ -43,7 +45,7 @@ void SampleExport::add(const std::vector<float>& samples) {
 std::vector<std::string> SampleExport::finish() {
   DDPM_ASSERT(written_ == count_, "{} of {} images", written_, count_);
   if (kind_ == Kind::kFolder) return std::move(files_);
-  if (kind_ == Kind::kGrid) write_grid(out_, grid_, image_shape_, levels_);
+  if (kind_ == Kind::kGrid) write_grid(out_, grid_, image_shape_, levels_, columns_);
   if (kind_ == Kind::kArchive) archive_->commit();
   return {out_};
 }

@@ -16,7 +16,9 @@ class SampleExport {
   // evaluators read it; otherwise: a folder of PNGs, 000000.png and so on. Grey levels are
   // stretched to 0 .. 255. Throws a UserError, before anything is written, when the data have no
   // such form: pictures have 1, 3 or 4 channels, and neither form holds continuous values.
-  SampleExport(std::string out, int64_t count, const Shape& image_shape, int levels);
+  // `columns` of the grid; 0: about a square.
+  SampleExport(std::string out, int64_t count, const Shape& image_shape, int levels,
+               int64_t columns = 0);
 
   void add(const std::vector<float>& samples);  // the next images, (n, H, W, C) on [-1, 1]
   // What was written, once all images are there.
@@ -30,6 +32,7 @@ class SampleExport {
   int64_t count_, written_ = 0;
   Shape image_shape_;
   int levels_;
+  int64_t columns_;
   std::vector<float> grid_;             // of a grid, which is made at once
   std::unique_ptr<NpzWriter> archive_;  // of an archive
   std::vector<std::string> files_;      // of a folder

@@ -144,7 +144,7 @@ std::vector<uint8_t> display_pixels(const std::vector<float>& samples, int level
 }
 
 bool write_grid(const std::string& path, const std::vector<float>& samples,
-                const Shape& image_shape, int levels) {
+                const Shape& image_shape, int levels, int64_t columns) {
   const int64_t channels = image_shape[2];
   if (levels == 0 || (channels != 1 && channels != 3 && channels != 4)) return false;
   const std::vector<uint8_t> pixels = display_pixels(samples, levels);
@@ -152,7 +152,7 @@ bool write_grid(const std::string& path, const std::vector<float>& samples,
       image_shape.batch_of(static_cast<int64_t>(samples.size()) / image_shape.numel());
   // Tiny images are shown at 64 pixels or more a side.
   const int64_t zoom = std::clamp<int64_t>(64 / std::min(image_shape[0], image_shape[1]), 1, 8);
-  write_png(path, image_grid(shape, pixels, 0, shape[0] > 1 ? zoom : 1));
+  write_png(path, image_grid(shape, pixels, columns, shape[0] > 1 ? zoom : 1));
   return true;
 }
 

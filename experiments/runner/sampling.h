@@ -45,8 +45,9 @@ inline uint8_t display_level(uint8_t level, int levels) {
 // Both, for pictures; continuous data (levels 0) get 256 grey levels.
 std::vector<uint8_t> display_pixels(const std::vector<float>& samples, int levels);
 // A PNG grid of images with 1, 3 or 4 channels, small ones enlarged (a single image never is); grey
-// levels are stretched to 0..255. Data of another kind (points) have no picture: false is returned.
+// levels are stretched to 0..255. `columns` 0: about a square. Data of another kind (points) have
+// no picture: false is returned.
 bool write_grid(const std::string& path, const std::vector<float>& samples,
-                const Shape& image_shape, int levels);
+                const Shape& image_shape, int levels, int64_t columns = 0);
 
 }  // namespace ddpm

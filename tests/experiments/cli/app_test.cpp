@@ -72,7 +72,7 @@ TEST(App, HelpIsOnStandardOutput) {
   const Ran all = run({"--help"});
   EXPECT_EQ(all.code, kExitOk);
   EXPECT_EQ(all.err, "");
-  for (const char* name : {"train", "sample", "eval", "ablate", "report", "figure", "sweep",
+  for (const char* name : {"train", "sample", "edit", "eval", "ablate", "report", "figure", "sweep",
                            "export", "import", "list", "data list", "data inspect", "config show",
                            "config check", "config schema", "doctor", "version"}) {
     EXPECT_NE(all.out.find(std::string("\n  ") + name + " "), std::string::npos) << name;
@@ -100,7 +100,8 @@ TEST(App, HelpIsOnStandardOutput) {
 // Examples must not rot: what they set is checked as a configuration.
 TEST(App, ExamplesSetKeysThatExist) {
   int assignments = 0;
-  for (const char* name : {"train", "sample", "eval", "ablate", "config show", "config check"}) {
+  for (const char* name :
+       {"train", "sample", "edit", "eval", "ablate", "config show", "config check"}) {
     std::vector<std::string> help = {"help"};
     std::istringstream words(name);
     for (std::string word; words >> word;) help.push_back(word);
@@ -148,7 +149,7 @@ TEST(App, ListNamesEveryVariant) {
   expect_usage_error(
       {"list", "loses"},
       "unknown kind 'loses'; known: schedules, parameterizations, variances, losses, "
-      "samplers, datasets, models, metrics, figures, studies. Did you mean 'losses'?");
+      "samplers, datasets, models, metrics, figures, edits, studies. Did you mean 'losses'?");
 }
 
 TEST(App, ConfigShow) {
