@@ -1,5 +1,8 @@
 #include "diffusion/registry.h"
 
+#include "diffusion/distillations/consistency.h"
+#include "diffusion/distillations/output.h"
+#include "diffusion/distillations/progressive.h"
 #include "diffusion/losses/hybrid.h"
 #include "diffusion/losses/simple.h"
 #include "diffusion/losses/two_noise.h"
@@ -10,6 +13,7 @@
 #include "diffusion/parameterizations/velocity.h"
 #include "diffusion/parameterizations/x0.h"
 #include "diffusion/samplers/ancestral.h"
+#include "diffusion/samplers/consistency.h"
 #include "diffusion/samplers/ddim.h"
 #include "diffusion/samplers/dpm_solver.h"
 #include "diffusion/samplers/dpm_solver_plus_plus.h"
@@ -105,7 +109,26 @@ const Registry<Sampler>& samplers() {
            factory<Sampler, UniPcSampler>()},
           {"heun", "EDM's second-order sampler, with churn (Karras et al. 2022)",
            factory<Sampler, HeunSampler>()},
+          {"consistency", "x_0 noised anew, of consistency models (Song et al. 2023)",
+           factory<Sampler, ConsistencySampler>()},
       });
+  return registry;
+}
+
+const Registry<Distillation>& distillations() {
+  static const Registry<Distillation> registry(
+      "distillation", {
+                          {"none", "the network learns from the data",
+                           [](const Config&) { return std::unique_ptr<Distillation>(); }},
+                          {"progressive", "a step for two of a teacher's (Salimans & Ho 2022)",
+                           factory<Distillation, ProgressiveDistillation>()},
+                          {"consistency", "one x_0 along a teacher's path (Song et al. 2023)",
+                           factory<Distillation, ConsistencyDistillation>()},
+                          {"consistency_training", "the same along the data's, alg. 3 of it",
+                           factory<Distillation, ConsistencyTraining>()},
+                          {"output", "the teacher's predictions, by any network",
+                           factory<Distillation, OutputDistillation>()},
+                      });
   return registry;
 }
 
@@ -119,6 +142,10 @@ DiffusionVariant read_diffusion(const Config& config) {
   v.loss = losses().make(config, "loss", "simple");
   if (const char* objection = v.loss->objection(*v.variance)) config.error("loss", objection);
   return v;
+}
+
+std::unique_ptr<Distillation> read_distillation(const Config& config) {
+  return distillations().make(config, "distillation", "none");
 }
 
 std::unique_ptr<Sampler> read_sampler(const Config& config) {

@@ -4,6 +4,7 @@
 
 #include <memory>
 
+#include "diffusion/distillation.h"
 #include "diffusion/process.h"
 #include "diffusion/sampler.h"
 #include "framework/config/registry.h"
@@ -15,10 +16,13 @@ const Registry<Parameterization>& parameterizations();
 const Registry<Variance>& variances();
 const Registry<Loss>& losses();
 const Registry<Sampler>& samplers();
+const Registry<Distillation>& distillations();
 
 // "timesteps", "schedule", "parameterization", "variance" and "loss" of `config`; the defaults are
 // DDPM's for CIFAR-10.
 DiffusionVariant read_diffusion(const Config& config);
+// "distillation" of `config`; null for "none".
+std::unique_ptr<Distillation> read_distillation(const Config& config);
 // "sampler" of `config`.
 std::unique_ptr<Sampler> read_sampler(const Config& config);
 

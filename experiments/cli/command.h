@@ -20,7 +20,8 @@ struct Command {
 };
 
 extern const Command kTrainCommand, kSampleCommand, kEvalCommand, kAblateCommand, kReportCommand,
-    kExtractorCommand, kFigureCommand, kSweepCommand, kExportCommand, kImportCommand;
+    kExtractorCommand, kFigureCommand, kSweepCommand, kExportCommand, kImportCommand,
+    kDistillCommand;
 extern const Command kListCommand, kDataListCommand, kDataInspectCommand;
 extern const Command kConfigShowCommand, kConfigSchemaCommand, kConfigCheckCommand;
 extern const Command kDoctorCommand, kVersionCommand;

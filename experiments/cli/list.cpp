@@ -39,6 +39,7 @@ std::vector<Kind> kinds() {
       kind_of("variances", "diffusion.variance", variances()),
       kind_of("losses", "diffusion.loss", losses()),
       kind_of("samplers", "sampling.sampler", samplers()),
+      kind_of("distillations", "distillation", distillations()),
       kind_of("datasets", "data", datasets()),
       kind_of("models", "model", denoisers()),
   };
@@ -96,10 +97,10 @@ const Command kListCommand = {
      {"ddpm list", "ddpm list schedules", "ddpm list --json"}},
     [](CommandLine& line) -> std::function<int()> {
       auto kind = std::make_shared<std::string>();
-      line.positional(
-          "KIND", *kind, false,
-          "schedules, parameterizations, variances, losses, samplers, datasets, models, "
-          "metrics, figures or studies");
+      line.positional("KIND", *kind, false,
+                      "schedules, parameterizations, variances, losses, samplers, distillations, "
+                      "datasets, models, "
+                      "metrics, figures or studies");
       return [kind, &line] { return run_list(*kind, line.output()); };
     }};
 

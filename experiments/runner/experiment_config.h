@@ -64,6 +64,7 @@ struct ExperimentConfig {
   std::unique_ptr<DenoiserOptions> model;
   ConditioningOptions conditioning;
   DiffusionVariant diffusion;
+  std::unique_ptr<Distillation> distillation;  // null where the network learns from the data
   OptimizerOptions optimizer;
   TrainingOptions training;
   SamplingOptions sampling;

@@ -48,16 +48,18 @@ std::vector<int64_t> classes_to_draw(const std::vector<int64_t>& chosen, const D
 
 DiffusionModel::DiffusionModel(ExperimentConfig& config, const Dataset& dataset, Device device)
     : process(std::move(config.diffusion), dataset.levels, DType::kF32, device),
+      geometry{dataset.image_shape[0], dataset.image_shape[1], dataset.image_shape[2],
+               process.output_channels(dataset.image_shape[2]),
+               known_classes(config.conditioning, dataset)},
+      precision(config.precision == "bf16" ? DType::kBf16 : DType::kF32),
       image_shape(dataset.image_shape),
-      classes(known_classes(config.conditioning, dataset)),
+      classes(geometry.classes),
       conditioning(config.conditioning),
       sampled(classes_to_draw(config.sampling.classes, dataset, classes)),
       guidance(config.sampling.guidance) {
   check_guidance("sampling.guidance", guidance);
-  const ImageGeometry geometry{image_shape[0], image_shape[1], image_shape[2],
-                               process.output_channels(image_shape[2]), classes};
   network = config.model->build(Scope(parameters), geometry);
-  parameters.allocate(config.precision == "bf16" ? DType::kBf16 : DType::kF32, device, config.seed);
+  parameters.allocate(precision, device, config.seed);
 }
 
 Model DiffusionModel::inference() const {
@@ -114,8 +116,10 @@ Tensor upload_images(const Split& split, const Shape& image_shape, Device device
                               : Tensor::from_host(split.pixels, shape, device);
 }
 
-Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset)
+Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset,
+                 const DiffusionModel* teacher)
     : model_(model),
+      teacher_(teacher),
       optimizer_(config.optimizer),
       rows_(config.training.batch_size / config.training.accumulation),
       parts_(config.training.accumulation),
@@ -129,7 +133,15 @@ Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Da
       state_(model.process.device()),
       loss_sum_(Tensor::zeros({1}, model.process.dtype(), model.process.device())),
       runner_(model.process.device(), [this] { run_step(); }) {
+  DDPM_ASSERT(!config.distillation == !teacher, "a teacher and a distillation go together");
+  if (teacher) distilled_ = config.distillation->objective(model.process, teacher->process);
   model_.parameters.allocate_training(optimizer_.averages);
+  if (!teacher || !config.distillation->needs_target()) return;
+  DDPM_CHECK(optimizer_.averages > 0,
+             "ema.decay: the target of this distillation is the first running average, found none");
+  target_ = std::make_unique<Target>();
+  target_->network = config.model->build(Scope(target_->parameters), model.geometry);
+  target_->parameters.allocate(model.precision, model.process.device(), seed_);
 }
 
 void Trainer::add_gradients(const Tensor& indices, const Tensor& flips, const Tensor& t,
@@ -147,10 +159,18 @@ void Trainer::add_gradients(const Tensor& indices, const Tensor& flips, const Te
   const Model network = [&](const Tensor& x_t, const Tensor& at) {
     return (*model_.network)(x_t, at, labels, &dropout);
   };
+  const Model teacher = [&](const Tensor& x_t, const Tensor& at) {
+    return (*teacher_->network)(x_t, at, labels);
+  };
+  const Model target = [&](const Tensor& x_t, const Tensor& at) {
+    return (*target_->network)(x_t, at, labels);
+  };
   Tape tape;
-  const Tensor loss =
-      scale(mean(model_.process.training_losses(network, x0, t, noise, second_noise)),
-            1 / static_cast<double>(parts_));
+  const Tensor losses =
+      distilled_ ? distilled_->losses({.student = network, .teacher = teacher, .target = target},
+                                      x0, t, noise)
+                 : model_.process.training_losses(network, x0, t, noise, second_noise);
+  const Tensor loss = scale(mean(losses), 1 / static_cast<double>(parts_));
   tape.backward(loss);
   loss_sum_.copy_from(add(loss_sum_, loss.detach()));
 }
@@ -166,13 +186,19 @@ void Trainer::run_step() {
   Tensor indices = integers(), flips;
   fill_epoch_indices(stream("train/order"), images_.shape()[0], indices);
   if (flip_) fill_randint(stream("train/flip"), 2, flips = integers());
-  const Tensor t = uniform_timesteps(stream("train/timestep"), batch, model_.process.timesteps());
+  const Tensor t =
+      uniform_timesteps(stream("train/timestep"), batch,
+                        distilled_ ? distilled_->places() : model_.process.timesteps());
 
   Tensor labels;
   if (labels_)
     labels = withhold_labels(gather_labels(labels_, indices), model_.conditioning.label_dropout,
                              static_cast<int32_t>(model_.classes), stream("train/label_dropout"));
 
+  if (target_) {
+    target_->parameters.master.copy_from(model_.parameters.averages[0]);
+    target_->parameters.use_master();
+  }
   model_.parameters.begin_gradients();
   for (int64_t part = 0; part < parts_; ++part) {
     if (part > 0) next_rows(rows_, state_);

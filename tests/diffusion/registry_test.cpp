@@ -25,8 +25,10 @@ TEST(Registry, NamesTheVariants) {
   EXPECT_THAT(variances().names(),
               ElementsAre("fixed_small", "fixed_large", "learned", "learned_range"));
   EXPECT_THAT(losses().names(), ElementsAre("simple", "two_noise", "variational", "hybrid"));
-  EXPECT_THAT(samplers().names(),
-              ElementsAre("ancestral", "ddim", "dpm_solver", "dpm_solver++", "unipc", "heun"));
+  EXPECT_THAT(distillations().names(),
+              ElementsAre("none", "progressive", "consistency", "consistency_training", "output"));
+  EXPECT_THAT(samplers().names(), ElementsAre("ancestral", "ddim", "dpm_solver", "dpm_solver++",
+                                              "unipc", "heun", "consistency"));
 }
 
 TEST(Registry, DefaultsAreThoseOfThePaperForCifar10) {
