@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "diffusion/distillations/consistency.h"
+#include "diffusion/distillations/output.h"
+#include "diffusion/distillations/progressive.h"
 #include "diffusion/losses/hybrid.h"
 #include "diffusion/losses/simple.h"
 #include "diffusion/losses/two_noise.h"
@@ -12,6 +15,7 @@
 #include "diffusion/parameterizations/velocity.h"
 #include "diffusion/parameterizations/x0.h"
 #include "diffusion/samplers/ancestral.h"
+#include "diffusion/samplers/consistency.h"
 #include "diffusion/samplers/ddim.h"
 #include "diffusion/samplers/dpm_solver.h"
 #include "diffusion/samplers/dpm_solver_plus_plus.h"
@@ -165,7 +169,26 @@ const Registry<Sampler>& samplers() {
            factory<Sampler, PredictorCorrectorSampler>()},
           {"ode", "the probability flow by adaptive Dormand-Prince 5(4) (Song et al. 2021b)",
            factory<Sampler, OdeSampler>()},
+          {"consistency", "x_0 noised anew, of consistency models (Song et al. 2023)",
+           factory<Sampler, ConsistencySampler>()},
       });
+  return registry;
+}
+
+const Registry<Distillation>& distillations() {
+  static const Registry<Distillation> registry(
+      "distillation", {
+                          {"none", "the network learns from the data",
+                           [](const Config&) { return std::unique_ptr<Distillation>(); }},
+                          {"progressive", "a step for two of a teacher's (Salimans & Ho 2022)",
+                           factory<Distillation, ProgressiveDistillation>()},
+                          {"consistency", "one x_0 along a teacher's path (Song et al. 2023)",
+                           factory<Distillation, ConsistencyDistillation>()},
+                          {"consistency_training", "the same along the data's, alg. 3 of it",
+                           factory<Distillation, ConsistencyTraining>()},
+                          {"output", "the teacher's predictions, by any network",
+                           factory<Distillation, OutputDistillation>()},
+                      });
   return registry;
 }
 
@@ -200,6 +223,10 @@ DiffusionVariant read_diffusion(const Config& config) {
 
 std::unique_ptr<TimestepSampler> read_timestep_sampler(const Config& config) {
   return timestep_samplers().make(config, "timestep_sampler", "uniform");
+}
+
+std::unique_ptr<Distillation> read_distillation(const Config& config) {
+  return distillations().make(config, "distillation", "none");
 }
 
 std::unique_ptr<Sampler> read_sampler(const Config& config) {

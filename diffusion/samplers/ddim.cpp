@@ -24,6 +24,14 @@ DdimCoefficients ddim_coefficients(const NoiseLevel& from, const NoiseLevel& to,
   return {to.signal - xt * from.signal, xt, sigma};
 }
 
+std::vector<int32_t> trailing_timesteps(int64_t total, int64_t steps) {
+  std::vector<int32_t> timesteps;
+  for (int64_t i = 1; i <= steps; ++i)
+    timesteps.push_back(static_cast<int32_t>(
+        std::llround(static_cast<double>(i * total) / static_cast<double>(steps)) - 1));
+  return timesteps;
+}
+
 DdimSampler::DdimSampler(const Config& config)
     : Solver("ddim"),
       steps_(config.integer("steps", 50, 1, 1000000, "number of reverse steps")),
@@ -52,22 +60,21 @@ DdimSampler::DdimSampler(const Config& config)
 std::vector<NoiseLevel> DdimSampler::grid(const NoiseLevels& levels) const {
   const int64_t total = levels.timesteps();
   check_steps("ddim", steps_, levels);
-  std::vector<int64_t> visited;  // rising
-  for (int64_t i = 0; i < steps_; ++i) {
+  std::vector<int32_t> visited;  // rising
+  if (stride_ == "trailing") visited = trailing_timesteps(total, steps_);
+  for (int64_t i = 0; i < steps_ && stride_ != "trailing"; ++i) {
     if (stride_ == "uniform") {
-      visited.push_back(i * total / steps_);
-    } else if (stride_ == "trailing") {
-      visited.push_back(std::llround(static_cast<double>((i + 1) * total) / steps_) - 1);
+      visited.push_back(static_cast<int32_t>(i * total / steps_));
     } else {
       const double root = std::sqrt(0.8 * static_cast<double>(total)) * static_cast<double>(i) /
                           static_cast<double>(steps_ - 1);
-      visited.push_back(static_cast<int64_t>(std::floor(root * root)));
+      visited.push_back(static_cast<int32_t>(std::floor(root * root)));
     }
   }
   // The quadratic stride lingers at the end; a step from t to t changes nothing.
   visited.erase(std::unique(visited.begin(), visited.end()), visited.end());
   std::vector<NoiseLevel> grid = {kClean};
-  for (const int64_t t : visited) grid.push_back(levels.at_time(static_cast<double>(t)));
+  for (const int32_t t : visited) grid.push_back(levels.at_time(t));
   std::reverse(grid.begin(), grid.end());
   return grid;
 }

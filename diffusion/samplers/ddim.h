@@ -23,6 +23,10 @@ struct DdimCoefficients {
 };
 DdimCoefficients ddim_coefficients(const NoiseLevel& from, const NoiseLevel& to, double eta);
 
+// The timesteps of the stride "trailing", rising: of the ends of `steps` equal parts of a process
+// of `total` timesteps. Those of half as many steps are every other one of them.
+std::vector<int32_t> trailing_timesteps(int64_t total, int64_t steps);
+
 class DdimSampler : public Solver {
  public:
   explicit DdimSampler(const Config& config);

@@ -19,11 +19,11 @@ using Arguments = std::vector<std::string>;
 
 const std::vector<const Command*>& commands() {
   static const std::vector<const Command*> all = {
-      &kTrainCommand,        &kSampleCommand,      &kEditCommand,       &kEvalCommand,
-      &kAblateCommand,       &kReportCommand,      &kFigureCommand,     &kSweepCommand,
-      &kExportCommand,       &kImportCommand,      &kExtractorCommand,  &kListCommand,
-      &kDataListCommand,     &kDataInspectCommand, &kConfigShowCommand, &kConfigCheckCommand,
-      &kConfigSchemaCommand, &kDoctorCommand,      &kVersionCommand,
+      &kTrainCommand,       &kSampleCommand,       &kEditCommand,        &kEvalCommand,
+      &kAblateCommand,      &kReportCommand,       &kFigureCommand,      &kSweepCommand,
+      &kDistillCommand,     &kExportCommand,       &kImportCommand,      &kExtractorCommand,
+      &kListCommand,        &kDataListCommand,     &kDataInspectCommand, &kConfigShowCommand,
+      &kConfigCheckCommand, &kConfigSchemaCommand, &kDoctorCommand,      &kVersionCommand,
   };
   return all;
 }

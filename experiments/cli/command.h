@@ -20,7 +20,8 @@ struct Command {
 };
 
 extern const Command kTrainCommand, kSampleCommand, kEvalCommand, kAblateCommand, kReportCommand,
-    kExtractorCommand, kFigureCommand, kEditCommand, kSweepCommand, kExportCommand, kImportCommand;
+    kExtractorCommand, kFigureCommand, kEditCommand, kSweepCommand, kDistillCommand, kExportCommand,
+    kImportCommand;
 extern const Command kListCommand, kDataListCommand, kDataInspectCommand;
 extern const Command kConfigShowCommand, kConfigSchemaCommand, kConfigCheckCommand;
 extern const Command kDoctorCommand, kVersionCommand;

@@ -42,6 +42,7 @@ std::vector<Kind> kinds() {
       kind_of("weightings", "diffusion.weighting", weightings()),
       kind_of("timestep_samplers", "diffusion.timestep_sampler", timestep_samplers()),
       kind_of("samplers", "sampling.sampler", samplers()),
+      kind_of("distillations", "distillation", distillations()),
       kind_of("datasets", "data", datasets()),
       kind_of("models", "model", denoisers()),
   };
@@ -102,10 +103,10 @@ const Command kListCommand = {
      {"ddpm list", "ddpm list schedules", "ddpm list --json"}},
     [](CommandLine& line) -> std::function<int()> {
       auto kind = std::make_shared<std::string>();
-      line.positional(
-          "KIND", *kind, false,
-          "schedules, parameterizations, variances, losses, samplers, datasets, models, "
-          "metrics, figures, edits or studies");
+      line.positional("KIND", *kind, false,
+                      "schedules, parameterizations, variances, losses, weightings, "
+                      "timestep_samplers, samplers, distillations, datasets, models, metrics, "
+                      "figures, edits or studies");
       return [kind, &line] { return run_list(*kind, line.output()); };
     }};
 

@@ -56,7 +56,9 @@ void log_to_file(const std::string& path) {
   auto file = std::make_shared<spdlog::sinks::basic_file_sink_mt>(path);
   file->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
   std::shared_ptr<spdlog::sinks::sink>& backlog = spdlog::default_logger()->sinks().back();
-  for (const auto& message : static_cast<Backlog&>(*backlog).last_raw()) file->log(message);
+  // After a first file there is no backlog: what a command logs of its next run goes to that one's.
+  if (auto* held = dynamic_cast<Backlog*>(backlog.get()))
+    for (const auto& message : held->last_raw()) file->log(message);
   backlog = std::move(file);
   spdlog::default_logger()->flush_on(spdlog::level::info);
 }

@@ -22,6 +22,8 @@ OptimizerOptions read_optimizer(const Config& root) {
   o.learning_rate = c.number("learning_rate", o.learning_rate, 0, 10, "after the warm-up");
   o.warmup_steps = c.integer("warmup_steps", o.warmup_steps, 0, kMaxInteger,
                              "steps of linear warm-up from zero");
+  o.anneal_steps = c.integer("anneal_steps", o.anneal_steps, 0, kMaxInteger,
+                             "the rate falls linearly and is zero from this step on; 0: never");
   o.beta1 = c.number("beta1", o.beta1, 0, 1, "decay of the first moment", Exclude::kMax);
   o.beta2 = c.number("beta2", o.beta2, 0, 1, "decay of the second moment", Exclude::kMax);
   o.epsilon =
@@ -168,6 +170,7 @@ ExperimentConfig::ExperimentConfig(const Config& config)
       diffusion(read_diffusion(config.child("diffusion", "the process and its training"))),
       timestep_sampler(
           read_timestep_sampler(config.child("diffusion", "the process and its training"))),
+      distillation(read_distillation(config)),
       optimizer(read_optimizer(config)),
       training(read_training(config)),
       sampling(read_sampling(config, conditioning, optimizer.averages)),

@@ -72,6 +72,7 @@ struct ExperimentConfig {
   ConditioningOptions conditioning;
   DiffusionVariant diffusion;
   std::unique_ptr<TimestepSampler> timestep_sampler;
+  std::unique_ptr<Distillation> distillation;  // null where the network learns from the data
   OptimizerOptions optimizer;
   TrainingOptions training;
   SamplingOptions sampling;

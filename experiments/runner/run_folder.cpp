@@ -32,6 +32,13 @@ bool has_own_config(const std::string& path) {
   return json.is_object() && json.contains("diffusion");
 }
 
+// Nothing but the empty folders of a run that was killed before it wrote its configuration.
+bool holds_no_file(const std::string& path) {
+  for (const auto& entry : fs::recursive_directory_iterator(path))
+    if (!entry.is_directory()) return false;
+  return true;
+}
+
 std::string dump(const nlohmann::ordered_json& json, int indent) {
   return json.dump(indent, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
@@ -48,7 +55,7 @@ RunFolder RunFolder::create(const std::string& path, bool overwrite) {
     if (overwrite && is_ours) {
       for (const char* name : kOwnNames) fs::remove_all(path + "/" + name);
     } else {
-      DDPM_CHECK(fs::is_empty(path, error), "{}: the folder is not empty; {}", path,
+      DDPM_CHECK(holds_no_file(path), "{}: the folder is not empty; {}", path,
                  is_ours ? "train --resume continues the run in it, --overwrite starts anew"
                          : "choose another one");
     }

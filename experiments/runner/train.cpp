@@ -12,11 +12,13 @@
 #include "experiments/runner/build_info.h"
 #include "experiments/runner/evaluate.h"
 #include "experiments/runner/interrupt.h"
+#include "experiments/runner/loaded_run.h"
 #include "experiments/runner/memory_advice.h"
 #include "experiments/runner/result.h"
 #include "experiments/runner/run_folder.h"
 #include "experiments/runner/sampling.h"
 #include "experiments/runner/trainer.h"
+#include "framework/io/sha256.h"
 
 namespace ddpm {
 namespace {
@@ -55,6 +57,32 @@ std::string next_run_folder(const std::string& name) {
   return fmt::format("runs/{:05}-{}", next, name.empty() ? "run" : name);
 }
 
+bool same_slots(const Parameters& a, const Parameters& b) {
+  return std::equal(a.slots().begin(), a.slots().end(), b.slots().begin(), b.slots().end(),
+                    [](const Parameters::Slot& x, const Parameters::Slot& y) {
+                      return x.path == y.path && x.shape == y.shape;
+                    });
+}
+
+// What a teacher and its student must have in common, beside what their processes must.
+void check_teacher(const LoadedRun& teacher, const Distillation& distillation,
+                   const DiffusionModel& student) {
+  const std::string& path = distillation.teacher();
+  const DiffusionModel& model = *teacher.model;
+  DDPM_CHECK(model.image_shape == student.image_shape,
+             "distillation.teacher {}: its images have shape {}, those of 'data' {}", path,
+             model.image_shape, student.image_shape);
+  DDPM_CHECK(model.classes == student.classes,
+             "distillation.teacher {}: its network knows {} classes, the student's {}: "
+             "conditioning.labels and 'data' must agree",
+             path, model.classes, student.classes);
+  const std::string& sha256 = distillation.teacher_sha256();
+  DDPM_CHECK(sha256.empty() || sha256 == sha256_file(teacher.checkpoint),
+             "distillation.teacher_sha256: {} is not the checkpoint that this run began to learn "
+             "from; was the teacher trained on? 'ddpm distill' into another folder begins anew",
+             teacher.checkpoint);
+}
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -75,6 +103,7 @@ class Run {
     sampler_ = std::move(config_.sampler);
     model_ = std::make_unique<DiffusionModel>(config_, dataset_, device_.device);
     static_cast<void>(sampler_->visits(model_->process));  // throws if it cannot serve the model
+    if (config_.distillation) load_teacher();
     if (request_.out.empty()) request_.out = next_run_folder(config_.name);
   }
 
@@ -101,7 +130,8 @@ class Run {
   TrainOutcome execute() {
     announce(device_);
     open_folder();
-    trainer_ = std::make_unique<Trainer>(*model_, config_, dataset_);
+    trainer_ = std::make_unique<Trainer>(*model_, config_, dataset_,
+                                         teacher_ ? teacher_->model.get() : nullptr);
     Json result = new_result(request_, resolved_, dataset_, device_);
     if (!checkpoint_.empty()) {
       const CheckpointInfo info = load_checkpoint(checkpoint_, model_->parameters);
@@ -125,6 +155,29 @@ class Run {
   }
 
  private:
+  // Every error of a distillation shows here, before anything is written.
+  void load_teacher() {
+    const Distillation& distillation = *config_.distillation;
+    teacher_ = std::make_unique<LoadedRun>(
+        distillation.teacher(), "",
+        std::vector<std::string>{fmt::format("device={}", name_of(device_.device)),
+                                 "precision=" + config_.precision});
+    apply_cpu_options(config_);  // those of the teacher were another run's
+    teacher_->dataset = {};
+    check_teacher(*teacher_, distillation, *model_);
+    static_cast<void>(distillation.objective(model_->process, teacher_->model->process));
+    // A network like the teacher's begins with its weights.
+    if (same_slots(model_->parameters, teacher_->model->parameters)) {
+      model_->parameters.master.copy_from(teacher_->model->parameters.master);
+      model_->parameters.use_master();
+    } else {
+      DDPM_CHECK(!distillation.is_of_one_network(),
+                 "model: this distillation is of a network like that of its teacher {}, whose "
+                 "parameters have other names or shapes; 'output' is for others",
+                 distillation.teacher());
+    }
+  }
+
   void open_folder() {
     if (!request_.resume) {
       folder_ = RunFolder::create(request_.out, request_.overwrite);
@@ -314,6 +367,7 @@ class Run {
   Dataset dataset_;
   std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<DiffusionModel> model_;
+  std::unique_ptr<LoadedRun> teacher_;  // of a distillation
   std::unique_ptr<Trainer> trainer_;
   std::optional<RunFolder> folder_;
   std::string checkpoint_;  // that the run resumed from

@@ -47,16 +47,18 @@ std::vector<int64_t> classes_to_draw(const std::vector<int64_t>& chosen, const D
 
 DiffusionModel::DiffusionModel(ExperimentConfig& config, const Dataset& dataset, Device device)
     : process(std::move(config.diffusion), dataset.levels, DType::kF32, device),
+      geometry{dataset.image_shape[0], dataset.image_shape[1], dataset.image_shape[2],
+               process.output_channels(dataset.image_shape[2]),
+               known_classes(config.conditioning, dataset)},
+      precision(config.precision == "bf16" ? DType::kBf16 : DType::kF32),
       image_shape(dataset.image_shape),
-      classes(known_classes(config.conditioning, dataset)),
+      classes(geometry.classes),
       conditioning(config.conditioning),
       sampled(classes_to_draw(config.sampling.classes, dataset, classes)),
       guidance(config.sampling.guidance) {
   check_guidance("sampling.guidance", guidance);
-  const ImageGeometry geometry{image_shape[0], image_shape[1], image_shape[2],
-                               process.output_channels(image_shape[2]), classes};
   network = config.model->build(Scope(parameters), geometry);
-  parameters.allocate(config.precision == "bf16" ? DType::kBf16 : DType::kF32, device, config.seed);
+  parameters.allocate(precision, device, config.seed);
 }
 
 Model DiffusionModel::inference() const {
@@ -113,8 +115,10 @@ Tensor upload_images(const Split& split, const Shape& image_shape, Device device
                               : Tensor::from_host(split.pixels, shape, device);
 }
 
-Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset)
+Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset,
+                 const DiffusionModel* teacher)
     : model_(model),
+      teacher_(teacher),
       timestep_sampler_(*config.timestep_sampler),
       optimizer_(config.optimizer),
       rows_(config.training.batch_size / config.training.accumulation),
@@ -129,8 +133,17 @@ Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Da
       state_(model.process.device()),
       loss_sum_(Tensor::zeros({1}, model.process.dtype(), model.process.device())),
       runner_(model.process.device(), [this] { run_step(); }) {
+  DDPM_ASSERT(!config.distillation == !teacher, "a teacher and a distillation go together");
+  if (teacher) distilled_ = config.distillation->objective(model.process, teacher->process);
   model_.parameters.allocate_training(optimizer_.averages);
-  timestep_sampler_.prepare(model_.process.timesteps(), model_.process.device());
+  timestep_sampler_.prepare(distilled_ ? distilled_->places() : model_.process.timesteps(),
+                            model_.process.device());
+  if (!teacher || !config.distillation->needs_target()) return;
+  DDPM_CHECK(optimizer_.averages > 0,
+             "ema.decay: the target of this distillation is the first running average, found none");
+  target_ = std::make_unique<Target>();
+  target_->network = config.model->build(Scope(target_->parameters), model.geometry);
+  target_->parameters.allocate(model.precision, model.process.device(), seed_);
 }
 
 void Trainer::add_gradients(const Tensor& indices, const Tensor& flips,
@@ -148,8 +161,17 @@ void Trainer::add_gradients(const Tensor& indices, const Tensor& flips,
   const Model network = [&](const Tensor& x_t, const Tensor& at) {
     return (*model_.network)(x_t, at, labels, &dropout);
   };
+  const Model teacher = [&](const Tensor& x_t, const Tensor& at) {
+    return (*teacher_->network)(x_t, at, labels);
+  };
+  const Model target = [&](const Tensor& x_t, const Tensor& at) {
+    return (*target_->network)(x_t, at, labels);
+  };
   Tape tape;
-  Tensor losses = model_.process.training_losses(network, x0, timesteps.t, noise, second_noise);
+  Tensor losses =
+      distilled_ ? distilled_->losses({.student = network, .teacher = teacher, .target = target},
+                                      x0, timesteps.t, noise)
+                 : model_.process.training_losses(network, x0, timesteps.t, noise, second_noise);
   timestep_sampler_.observe(timesteps.t, losses.detach());
   if (timesteps.weights) losses = multiply(losses, timesteps.weights);
   const Tensor loss = scale(mean(losses), 1 / static_cast<double>(parts_));
@@ -175,6 +197,10 @@ void Trainer::run_step() {
     labels = withhold_labels(gather_labels(labels_, indices), model_.conditioning.label_dropout,
                              static_cast<int32_t>(model_.classes), stream("train/label_dropout"));
 
+  if (target_) {
+    target_->parameters.master.copy_from(model_.parameters.averages[0]);
+    target_->parameters.use_master();
+  }
   model_.parameters.begin_gradients();
   for (int64_t part = 0; part < parts_; ++part) {
     if (part > 0) next_rows(rows_, state_);

@@ -43,8 +43,10 @@ class DiffusionModel {
   Parameters parameters;
   GaussianDiffusion process;
   std::unique_ptr<Denoiser> network;
-  Shape image_shape;    // (H, W, C)
-  int64_t classes = 0;  // 0: the network knows none
+  ImageGeometry geometry;  // that the network is built for
+  DType precision;         // that the network computes in
+  Shape image_shape;       // (H, W, C)
+  int64_t classes = 0;     // 0: the network knows none
   ConditioningOptions conditioning;
   std::vector<int64_t> sampled;  // sampling.classes, all of them where that is empty
   double guidance = 1;           // sampling.guidance
@@ -52,8 +54,10 @@ class DiffusionModel {
 
 class Trainer {
  public:
-  // `config` must live as long: its timestep sampler learns.
-  Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset);
+  // `config` must live as long: its timestep sampler learns. With `config.distillation` the model
+  // learns from the teacher, which must outlive the trainer and whose weights are not changed.
+  Trainer(DiffusionModel& model, const ExperimentConfig& config, const Dataset& dataset,
+          const DiffusionModel* teacher = nullptr);
 
   void step() {
     runner_.run();
@@ -75,12 +79,21 @@ class Trainer {
   void restore(const CheckpointInfo& info);
 
  private:
-  // Adds the gradients of the loss of some rows of the batch, each of which counts 1 / batch.
+  // Adds the gradients of the loss of some rows of the batch, each of which counts 1 / batch. In
+  // the place of timesteps a distillation has its places.
   void add_gradients(const Tensor& indices, const Tensor& flips, const TimestepDraw& timesteps,
                      const Tensor& labels);
   void run_step();  // may be captured: nothing in it that must happen on the host every time
 
   DiffusionModel& model_;
+  const DiffusionModel* teacher_;
+  std::unique_ptr<Distillation::Objective> distilled_;  // null: learns from the data
+  // The student with the weights of its first average, where the distillation needs one.
+  struct Target {
+    Parameters parameters;
+    std::unique_ptr<Denoiser> network;
+  };
+  std::unique_ptr<Target> target_;
   TimestepSampler& timestep_sampler_;
   OptimizerOptions optimizer_;
   int64_t rows_, parts_;  // a batch is `parts_` times `rows_` images

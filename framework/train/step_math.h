@@ -13,6 +13,8 @@ namespace ddpm::math {
 DDPM_HD inline void begin_step(const OptimizerOptions& options, double step, StepScalars& s) {
   const double warmup = static_cast<double>(options.warmup_steps);
   s.learning_rate = options.learning_rate * (step < warmup ? step / warmup : 1.0);
+  const double anneal = static_cast<double>(options.anneal_steps);
+  if (anneal > 0) s.learning_rate *= step < anneal ? 1 - step / anneal : 0.0;
   s.adam_rate = s.learning_rate * ::sqrt(1 - ::pow(options.beta2, step + 1)) /
                 (1 - ::pow(options.beta1, step + 1));
   for (int i = 0; i < options.averages; ++i) {

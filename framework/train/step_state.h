@@ -16,6 +16,7 @@ inline constexpr int kMaxAverages = 4;
 struct OptimizerOptions {
   double learning_rate = 2e-4;
   int64_t warmup_steps = 5000;  // learning_rate * min(step / warmup_steps, 1); step 0 has rate 0
+  int64_t anneal_steps = 0;     // and times max(1 - step / anneal_steps, 0), unless that is 0
   double beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;
   double grad_clip = 1;  // global norm; 0 switches clipping off
   int averages = 1;

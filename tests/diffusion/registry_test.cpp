@@ -29,9 +29,11 @@ TEST(Registry, NamesTheVariants) {
                                                 "snr_plus_one", "min_snr", "p2"));
   EXPECT_THAT(timestep_samplers().names(),
               ElementsAre("uniform", "stratified", "antithetic", "loss_second_moment"));
+  EXPECT_THAT(distillations().names(),
+              ElementsAre("none", "progressive", "consistency", "consistency_training", "output"));
   EXPECT_THAT(samplers().names(),
               ElementsAre("ancestral", "ddim", "dpm_solver", "dpm_solver++", "unipc", "heun",
-                          "euler_maruyama", "predictor_corrector", "ode"));
+                          "euler_maruyama", "predictor_corrector", "ode", "consistency"));
 }
 
 TEST(Registry, DefaultsAreThoseOfThePaperForCifar10) {
