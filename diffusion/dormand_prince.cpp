@@ -186,6 +186,15 @@ class Integration {
 
 }  // namespace
 
+OdeOptions read_ode(const Config& config, const std::string& prefix) {
+  OdeOptions o;
+  o.atol =
+      config.number(prefix + "atol", o.atol, 0, 1, "absolute tolerance of a step", Exclude::kMin);
+  o.rtol = config.number(prefix + "rtol", o.rtol, 0, 1, "the same, relative to the size of x",
+                         Exclude::kMin);
+  return o;
+}
+
 OdeSolution integrate(const Derivative& derivative, double from, double to, std::vector<double> y,
                       const std::vector<int64_t>& parts, const OdeOptions& options) {
   return Integration(derivative, from, to, std::move(y), parts, options).solve();

@@ -9,7 +9,10 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <string>
 #include <vector>
+
+#include "framework/config/config.h"
 
 namespace ddpm {
 
@@ -20,6 +23,9 @@ struct OdeOptions {
   double max_step = std::numeric_limits<double>::infinity();
   int64_t max_evaluations = 20000;  // of one problem
 };
+
+// "atol" and "rtol" of a configuration, under names that begin with `prefix`.
+OdeOptions read_ode(const Config& config, const std::string& prefix = "");
 
 // dy/ds of N problems, each at its own s: s (N), y (N, width), dy (N, width).
 using Derivative = std::function<void(const std::vector<double>& s, const std::vector<double>& y,

@@ -9,15 +9,6 @@
 
 namespace ddpm {
 
-// "atol" and "rtol", under names that begin with `prefix`.
-inline OdeOptions read_ode(const Config& config, const std::string& prefix = "") {
-  OdeOptions o;
-  o.atol =
-      config.number(prefix + "atol", o.atol, 0, 1, "absolute tolerance of a step", Exclude::kMin);
-  o.rtol = config.number(prefix + "rtol", o.rtol, 0, 1, "the same, relative to the size of x");
-  return o;
-}
-
 class OdeSampler : public Sampler {
  public:
   explicit OdeSampler(const Config& config)

@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "data/registry.h"
+#include "diffusion/dormand_prince.h"
 #include "diffusion/registry.h"
-#include "diffusion/samplers/ode.h"
 #include "framework/config/config.h"
 #include "framework/train/step_state.h"
 #include "layers/denoiser.h"
