@@ -25,6 +25,7 @@ class OdeSampler : public Sampler {
     return {{static_cast<double>(process.timesteps() - 1)}};
   }
   bool is_deterministic(const GaussianDiffusion&) const override { return true; }
+  bool has_memory(const GaussianDiffusion&) const override { return false; }
   std::unique_ptr<Stepper> stepper(const GaussianDiffusion&, const Shape&) const override {
     fail_user(
         "sampler ode: it chooses the steps of every image as it goes, and this needs steps that "

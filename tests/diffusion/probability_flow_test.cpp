@@ -92,7 +92,7 @@ TEST(ProbabilityFlow, IsOfFifthOrderWithEvenSteps) {
   const Shape shape{8, 2};
   const std::vector<double> x_T = normal(shape, "x_T").to_host<double>();
   std::vector<SolverBench::Result> results;
-  for (const int steps : {60, 90, 135, 200, 300, 450}) {
+  for (const int steps : {60, 90, 135, 200, 300}) {  // to errors of 2e-13, above rounding
     const NoiseLevels levels(process.tables());
     const double length = (levels.first().log_snr - levels.last().log_snr) / steps;
     ProbabilityFlow flow(process, exact_denoiser(mixture, process), shape,

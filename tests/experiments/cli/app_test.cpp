@@ -140,7 +140,7 @@ TEST(App, Version) {
 TEST(App, ListNamesEveryVariant) {
   const auto json = run_json({"list", "--json"});
   for (const char* kind : {"schedules", "parameterizations", "variances", "losses", "samplers",
-                           "datasets", "models", "metrics", "figures"})
+                           "distillations", "datasets", "models", "metrics", "figures"})
     EXPECT_FALSE(json[kind].empty()) << kind;
   ASSERT_EQ(json["schedules"].size(), schedules().names().size());
   EXPECT_EQ(json["schedules"][0]["name"], schedules().names()[0]);
@@ -149,7 +149,8 @@ TEST(App, ListNamesEveryVariant) {
   expect_usage_error(
       {"list", "loses"},
       "unknown kind 'loses'; known: schedules, parameterizations, variances, losses, "
-      "samplers, datasets, models, metrics, figures, edits, studies. Did you mean 'losses'?");
+      "weightings, timestep_samplers, samplers, distillations, datasets, models, metrics, figures, "
+      "edits, studies. Did you mean 'losses'?");
 }
 
 TEST(App, ConfigShow) {
