@@ -108,7 +108,7 @@ TEST_F(SweepProgram, AnySamplerIsOneToCompare) {
 TEST_F(SweepProgram, KilledItEndsWithTheSameTable) {
   const std::string whole = copy("whole"), killed = copy("killed");
   ASSERT_EQ(run(sweep(whole)).exit_code, 0);
-  const int kills = kill_until_done(sweep(killed), 5, 20'000, 120'000, 1'000);
+  const int kills = kill_until_done(sweep(killed), 5, 20'000, 120'000, 2'000);
   EXPECT_GE(kills, 3);
   for (const char* file : {"/sweep/sweep.json", "/sweep/sweep.csv", "/sweep/sweep.png"})
     EXPECT_EQ(read_file(killed + file), read_file(whole + file)) << file;
@@ -171,23 +171,34 @@ TEST_F(SweepProgram, DivergenceIsAResultUnlessThereIsNoOther) {
   EXPECT_THAT(one.out, HasSubstr("diverged"));
 }
 
-TEST_F(SweepProgram, ALearnedVarianceBelongsToSingleSteps) {
+// Of learned variances one that is interpolated between those of a step knows longer steps, too.
+TEST_F(SweepProgram, ALearnedVarianceBelongsToSingleStepsUnlessItIsARange) {
   write_file(folder_ / "learned.json", R"({
     "model": {"name": "unet", "base_channels": 8, "channel_multipliers": [1, 2],
               "blocks_per_level": 1, "attention_resolutions": [4]},
-    "diffusion": {"timesteps": 20, "variance": "learned_range", "loss": "hybrid"},
+    "diffusion": {"timesteps": 20},
     "training": {"steps": 2, "batch_size": 8},
     "evaluation": {"test_images": 2, "train_images": 0, "samples": 2}})");
-  const std::string out = folder_ / "learned";
-  ASSERT_EQ(ddpm({"train", "-c", folder_ / "learned.json", "--out", out}).exit_code, 0);
-  const Finished result = ddpm({"sweep", out, "--variance", "model", "--steps", "5,20", "--sampler",
-                                "ancestral", "--clip", "clipped", "--json"});
-  ASSERT_EQ(result.exit_code, 0) << result.err;
-  const Json json = Json::parse(result.out);
-  ASSERT_EQ(json["cells"].size(), 1u);
-  EXPECT_EQ(json["cells"][0]["steps"], 20);
-  ASSERT_EQ(json["left_out"].size(), 1u);
-  EXPECT_THAT(json["left_out"][0].get<std::string>(), HasSubstr("5 steps, variance model"));
+  const auto swept = [&](const std::string& variance, const std::string& loss) {
+    const std::string out = folder_ / variance;
+    EXPECT_EQ(ddpm({"train", "-c", folder_ / "learned.json", "--out", out,
+                    "diffusion.variance=" + variance, "diffusion.loss=" + loss})
+                  .exit_code,
+              0);
+    const Finished result = ddpm({"sweep", out, "--variance", "model", "--steps", "5,20",
+                                  "--sampler", "ancestral", "--clip", "clipped", "--json"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return Json::parse(result.out);
+  };
+  const Json learned = swept("learned", "variational");
+  ASSERT_EQ(learned["cells"].size(), 1u);
+  EXPECT_EQ(learned["cells"][0]["steps"], 20);
+  ASSERT_EQ(learned["left_out"].size(), 1u);
+  EXPECT_THAT(learned["left_out"][0].get<std::string>(), HasSubstr("5 steps, variance model"));
+  const Json range = swept("learned_range", "hybrid");
+  ASSERT_EQ(range["cells"].size(), 2u);
+  EXPECT_EQ(range["cells"][0]["steps"], 5);
+  EXPECT_TRUE(range["left_out"].empty());
 }
 
 TEST_F(SweepProgram, TheOptimalVarianceIsThatOfTheMeasuredErrors) {
@@ -222,7 +233,7 @@ TEST_F(SweepProgram, WrongInput) {
   expect_refusal({"--sampler", "ancestrl"},
                  "--sampler: unknown name 'ancestrl'; known for this run: ancestral, ddim, "
                  "dpm_solver, dpm_solver++, unipc, heun, euler_maruyama, "
-                 "predictor_corrector, ode. Did you mean 'ancestral'?");
+                 "predictor_corrector, ode, consistency. Did you mean 'ancestral'?");
   expect_refusal({"--weights", "ema_2"}, "known for this run: raw, ema, ema_1");
   expect_refusal({"--variance", "model"}, "known for this run: fixed_small, fixed_large, optimal.");
   expect_refusal({"--variance", "optimal"},
