@@ -108,7 +108,7 @@ TEST_F(SweepProgram, AnySamplerIsOneToCompare) {
 TEST_F(SweepProgram, KilledItEndsWithTheSameTable) {
   const std::string whole = copy("whole"), killed = copy("killed");
   ASSERT_EQ(run(sweep(whole)).exit_code, 0);
-  const int kills = kill_until_done(sweep(killed), 5, 20'000, 120'000, 2'000);
+  const int kills = kill_until_done(sweep(killed), 5, 20'000, 120'000, 10'000);
   EXPECT_GE(kills, 3);
   for (const char* file : {"/sweep/sweep.json", "/sweep/sweep.csv", "/sweep/sweep.png"})
     EXPECT_EQ(read_file(killed + file), read_file(whole + file)) << file;
