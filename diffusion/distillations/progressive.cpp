@@ -79,7 +79,7 @@ Tensor ProgressiveObjective::losses(const Distillation::Networks& networks, cons
   const Tensor t = timesteps(place), x_t = student_.q_sample(x0, t, noise);
   const Tensor target = this->target(networks.teacher, x_t, place);
   const Tensor error = squared_error(x0_of(student_, networks.student, x_t, t), target);
-  return multiply(error, timestep_fill(weight_, place, error.shape()));
+  return timestep_scale(weight_, error, place);
 }
 
 }  // namespace ddpm

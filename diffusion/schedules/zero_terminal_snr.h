@@ -2,15 +2,14 @@
 // nothing of x_0 is left after the last step, and the first step is what it was.
 #pragma once
 
-#include <cmath>
 #include <vector>
+
+#include "diffusion/tables.h"
 
 namespace ddpm {
 
 inline std::vector<double> with_zero_terminal_snr(std::vector<double> betas) {
-  std::vector<double> signal;  // sqrt(alpha_bar)
-  for (double alpha_bar = 1; const double beta : betas)
-    signal.push_back(std::sqrt(alpha_bar *= 1 - beta));
+  const std::vector<double> signal = DiffusionTables(betas).signal;  // sqrt(alpha_bar)
   const double first = signal.front(), last = signal.back();
   double previous = first;
   for (size_t t = 1; t < betas.size(); ++t) {
