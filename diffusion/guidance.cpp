@@ -4,7 +4,10 @@
 #include <vector>
 
 #include "diffusion/host_values.h"
+#include "framework/autograd/tape.h"
 #include "framework/ops/concat.h"
+#include "framework/ops/losses.h"
+#include "framework/ops/reduce.h"
 #include "framework/ops/timestep.h"
 
 namespace ddpm {
@@ -17,6 +20,14 @@ Tensor stack(const Tensor& first, const Tensor& second) {
   both.slice(0, rows).copy_from(first);
   both.slice(rows, 2 * rows).copy_from(second);
   return both;
+}
+
+// What the prediction is, with the variance that a network may have learned beside it.
+Tensor with_prediction(const Tensor& output, int64_t channels,
+                       const std::function<Tensor(const Tensor& prediction)>& guided) {
+  if (output.shape()[-1] == channels) return guided(output);
+  const auto [prediction, variance] = split_channels(output, channels);
+  return concat_channels(guided(prediction), variance);
 }
 
 }  // namespace
@@ -41,14 +52,42 @@ Model guide(ConditionalModel model, Tensor labels, int32_t no_class, double guid
     const int64_t rows = x.shape()[0], channels = x.shape()[-1];
     const Tensor both =
         model(stack(x, x), stack(t, t), stack(labels.slice(0, rows), none.slice(0, rows)));
-    const Tensor conditional = both.slice(0, rows), unconditional = both.slice(rows, 2 * rows);
-    const auto mix = [&](const Tensor& c, const Tensor& u) {
-      return timestep_sum(weights, {c, u}, same_row.slice(0, rows));
-    };
-    if (both.shape()[-1] == channels) return mix(conditional, unconditional);
-    const auto [prediction, variance] = split_channels(conditional, channels);
-    return concat_channels(mix(prediction, split_channels(unconditional, channels).first),
-                           variance);
+    Tensor unconditional = both.slice(rows, 2 * rows);
+    if (unconditional.shape()[-1] != channels)
+      unconditional = split_channels(unconditional, channels).first;
+    return with_prediction(both.slice(0, rows), channels, [&](const Tensor& conditional) {
+      return timestep_sum(weights, {conditional, unconditional}, same_row.slice(0, rows));
+    });
+  };
+}
+
+Model guide_by_classifier(const GaussianDiffusion& process, Model model, Classifier classifier,
+                          Tensor labels, double strength) {
+  if (strength == 0) return model;
+  // x_0 of the guided epsilon is noise^2 / signal strength grad log p further on.
+  std::vector<double> ones(static_cast<size_t>(process.timesteps()), 1), factors;
+  for (int t = 0; t < process.timesteps(); ++t) {
+    const double signal = process.tables().signal[t], noise = process.tables().noise[t];
+    DDPM_CHECK(signal > 0,
+               "guidance by a classifier: this schedule leaves nothing of x_0 at timestep {}, "
+               "where a gradient has no x_0 to move",
+               t);
+    factors.push_back(-strength * noise * noise /
+                      (signal * process.parameterization().at(process.tables(), t).x0_from_output));
+  }
+  const Tensor one = process.upload(ones), factor = process.upload(factors);
+  return [=, model = std::move(model), classifier = std::move(classifier)](const Tensor& x_t,
+                                                                           const Tensor& t) {
+    // Minus grad log p; a sum, so that no image's depends on how many there are.
+    Tensor x = x_t.detach();
+    x.set_requires_grad(true);
+    {
+      Tape tape;
+      tape.backward(sum(cross_entropy(classifier(x, t), labels.slice(0, x.shape()[0]))));
+    }
+    return with_prediction(model(x_t, t), x_t.shape()[-1], [&](const Tensor& prediction) {
+      return timestep_mix(one, prediction, factor, x.grad(), t);
+    });
   };
 }
 

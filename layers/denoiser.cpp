@@ -2,6 +2,7 @@
 
 #include "layers/mlp.h"
 #include "layers/unet.h"
+#include "layers/unet_classifier.h"
 
 namespace ddpm {
 
@@ -12,6 +13,9 @@ const Registry<DenoiserOptions>& denoisers() {
           {"unet", "the U-Net of DDPM (Ho et al. 2020)", factory<DenoiserOptions, UNetOptions>()},
           {"mlp", "a residual perceptron for points and small vectors",
            factory<DenoiserOptions, MlpOptions>()},
+          {"unet_classifier",
+           "tells the class of noisy images, to guide another run (Dhariwal & Nichol 2021)",
+           factory<DenoiserOptions, UNetClassifierOptions>()},
       });
   return registry;
 }

@@ -1,5 +1,6 @@
 // Denoiser: the network of a diffusion model, whatever its architecture. It sees x_t and t and
-// returns what the parameterization asks for, plus the channels of a learned variance.
+// returns what the parameterization asks for, plus the channels of a learned variance; or, of a
+// classifier that guides one, the scores of the classes.
 #pragma once
 
 #include <memory>
@@ -13,8 +14,8 @@ class Denoiser {
  public:
   virtual ~Denoiser() = default;
   // x (N, H, W, C), t (N) i32 -> (N, H, W, output channels) of the type of x, whatever the network
-  // computes in. `labels` (N) i32 of a network that knows classes, else empty. `dropout` is null at
-  // inference.
+  // computes in; of a classifier (N, output channels). `labels` (N) i32 of a network that knows
+  // classes, else empty. `dropout` is null at inference.
   virtual Tensor operator()(const Tensor& x, const Tensor& t, const Tensor& labels = {},
                             const DropoutSource* dropout = nullptr) const = 0;
 };
@@ -22,8 +23,9 @@ class Denoiser {
 // The images that a denoiser is built for.
 struct ImageGeometry {
   int64_t height, width, channels;
-  int64_t output_channels;  // `channels`, or twice as many with a learned variance
-  int64_t classes = 0;      // labels are 0 .. classes - 1, and `classes` for "none"; 0: no labels
+  // `channels`, or twice as many with a learned variance; of a classifier the number of classes.
+  int64_t output_channels;
+  int64_t classes = 0;  // labels are 0 .. classes - 1, and `classes` for "none"; 0: no labels
 };
 
 // What a configuration asks for, before any parameter is registered.
@@ -32,9 +34,10 @@ class DenoiserOptions {
   virtual ~DenoiserOptions() = default;
   // Throws a UserError when the images do not fit the architecture.
   virtual std::unique_ptr<Denoiser> build(const Scope& scope, const ImageGeometry& image) const = 0;
+  virtual bool classifies() const { return false; }
 };
 
-// "unet" and "mlp"; the settings of each are read in layers/unet.cpp and layers/mlp.cpp.
+// The settings of each are read where it is defined.
 const Registry<DenoiserOptions>& denoisers();
 
 }  // namespace ddpm

@@ -13,8 +13,7 @@ class InpaintingEdit final : public Edit {
       : known_(Tensor::zeros(shape, DType::kF32, context.run.model->process.device())),
         labels_(context.run.model->class_labels(shape[0])),
         sampler_(*context.run.config->sampler, known_, context.is_known, resampling(context)),
-        chain_(context.run.model->process, sampler_,
-               context.run.model->inference(labels_, context.run.model->guidance), shape,
+        chain_(context.run.model->process, sampler_, context.run.model->guided(labels_), shape,
                context.run.config->seed) {}
 
   int64_t steps(double) const override { return chain_.steps(); }
@@ -44,8 +43,7 @@ class SdEdit final : public Edit {
   SdEdit(const EditContext& context, const Shape& shape)
       : labels_(context.run.model->class_labels(shape[0])),
         chain_(context.run.model->process, *context.run.config->sampler,
-               context.run.model->inference(labels_, context.run.model->guidance), shape,
-               context.run.config->seed) {}
+               context.run.model->guided(labels_), shape, context.run.config->seed) {}
 
   int64_t steps(double strength) const override {
     return strength == 0 ? 0 : chain_.steps() - edit_begins(chain_, strength);
@@ -84,9 +82,8 @@ class ClassEdit final : public Edit {
         to_(context.run.model->class_labels(shape[0])),
         there_(context.run.model->process, DdimInversion(reversible(context.run)),
                context.run.model->inference(from_), shape, context.run.config->seed),
-        back_(context.run.model->process, reversible(context.run),
-              context.run.model->inference(to_, context.run.model->guidance), shape,
-              context.run.config->seed) {}
+        back_(context.run.model->process, reversible(context.run), context.run.model->guided(to_),
+              shape, context.run.config->seed) {}
 
   int64_t steps(double strength) const override { return bridge_steps(there_, back_, strength); }
   Tensor apply(const EditBatch& batch, const SampleObserver& observer) override {

@@ -48,13 +48,13 @@ void check_request(const EditRequest& request) {
 }
 
 void check_classes(const LoadedRun& run, const EditRequest& request, const EditInputs& inputs) {
-  const int64_t known = run.model->classes;
-  DDPM_CHECK(known > 0 || request.method != "class",
-             "--method class: the network knows no classes; this run was trained with "
-             "conditioning.labels false");
-  DDPM_CHECK(known > 0 || request.to_classes.empty(),
-             "--to-class: the network knows no classes; this run was trained with "
-             "conditioning.labels false");
+  const int64_t known = run.model->drawn_of;
+  for (const auto& [option, is_asked] : {std::pair("--method class", request.method == "class"),
+                                         std::pair("--to-class", !request.to_classes.empty())})
+    DDPM_CHECK(known > 0 || !is_asked,
+               "{}: the network knows no classes; this run was trained with conditioning.labels "
+               "false, and no sampling.classifier guides it",
+               option);
   const auto check = [&](const char* option, int64_t label) {
     DDPM_CHECK(label < known, "{} {}: the data '{}' have the {} classes 0 ({}) to {} ({})", option,
                label, run.dataset.name, known, run.dataset.class_names.front(), known - 1,
@@ -141,7 +141,7 @@ class Editor {
         .to = {},
         .strength = column.strength,
         .first = inputs_.first * variants_ + begin};
-    for (int64_t row = begin; model.classes > 0 && row < begin + rows; ++row) {
+    for (int64_t row = begin; model.drawn_of > 0 && row < begin + rows; ++row) {
       const auto label_or = [&](int64_t given) {
         return given >= 0 ? static_cast<int32_t>(given)
                           : inputs_.labels[static_cast<size_t>(row / variants_)];

@@ -94,11 +94,16 @@ SamplingOptions read_sampling(const Config& root, const ConditioningOptions& con
   o.classes = c.integers("classes", o.classes, 0, kMaxClasses - 1,
                          "numbers of the classes that images have in turn; empty: all");
   o.guidance = c.number("guidance", o.guidance, 0, 1000,
-                        "classifier-free guidance: 1 draws from the classes as they are, 0 from "
-                        "all of them together, more exaggerates them");
-  if (!conditioning.labels && !o.classes.empty())
+                        "by the network's own knowledge of classes or by a classifier's: 1 draws "
+                        "from the classes as they are, 0 from all of them together, more "
+                        "exaggerates them");
+  o.classifier = c.string("classifier", "",
+                          "a run of model.name unet_classifier, whose gradient guides the network, "
+                          "which need not know classes; empty: none");
+  if (!conditioning.labels && o.classifier.empty() && !o.classes.empty())
     c.error("classes",
-            "is of networks that know classes; this one is trained with conditioning.labels false");
+            "is of networks that know classes, and this one is trained with conditioning.labels "
+            "false, or of those that a sampling.classifier guides");
   return o;
 }
 

@@ -31,10 +31,12 @@ struct ConditioningOptions {
 
 struct SamplingOptions {
   int64_t count = 64, batch_size = 64;
-  // Of a run with conditioning.labels: the classes that images have in turn (empty: all), and how
-  // much more an image resembles its class than others (diffusion/guidance.h).
+  // Where images are drawn of classes, since the network knows them or a classifier does: those
+  // that they have in turn (empty: all), and how much more an image resembles its class than others
+  // (diffusion/guidance.h).
   std::vector<int64_t> classes;
   double guidance = 1;
+  std::string classifier;       // the run of a network that classifies; "": none
   std::string weights = "ema";  // "ema" (the first average), "ema_1", ..., or "raw"
 };
 

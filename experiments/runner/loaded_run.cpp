@@ -58,6 +58,10 @@ LoadedRun::LoadedRun(const std::string& path, const std::string& checkpoint_file
   const DeviceChoice device = choose_device(config->device, config->precision);
   announce(device);
   dataset = config->data->load();
+  DDPM_CHECK(!config->model->classifies(),
+             "{}: its network classifies and draws nothing; sampling.classifier={} guides another "
+             "run by it",
+             path, path);
   model = std::make_unique<DiffusionModel>(*config, dataset, device.device);
   static_cast<void>(
       config->sampler->visits(model->process));  // throws if it cannot serve the model
@@ -73,11 +77,14 @@ LoadedRun::LoadedRun(const std::string& path, const std::string& checkpoint_file
 
 Json identity_json(const LoadedRun& run) {
   const DiffusionModel& model = *run.model;
-  std::vector<float> weights(static_cast<size_t>(model.parameters.master.numel()));
-  model.parameters.master.copy_to_host(weights.data());
+  const auto digest = [](const DiffusionModel& of) {
+    const std::vector<float> weights = of.parameters.master.to_host<float>();
+    return sha256_hex(std::as_bytes(std::span(weights)));
+  };
   const Json config = run.folder.read_json("config.json");
   return {{"program", git_describe()},
-          {"weights", sha256_hex(std::as_bytes(std::span(weights)))},
+          {"weights", digest(model)},
+          {"classifier", model.classifier ? Json(digest(*model.classifier)) : Json()},
           {"model", config["model"]},
           {"diffusion", config["diffusion"]},
           {"conditioning", config.value("conditioning", Json())},

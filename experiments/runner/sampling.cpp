@@ -21,7 +21,7 @@ void stream_flow(const DiffusionModel& model, const OdeSampler& sampler, uint64_
                  int64_t first, int64_t count, int64_t batch_size, ProgressSink* progress,
                  const std::function<void(const std::vector<float>&)>& take) {
   Tensor labels = model.class_labels(std::min(batch_size, count));
-  const Model network = model.inference(labels, model.guidance);
+  const Model network = model.guided(labels);
   const Device device = model.process.device();
   std::unique_ptr<ProbabilityFlow> flow;
   int64_t flow_rows = 0;
@@ -75,7 +75,7 @@ void stream_samples(const DiffusionModel& model, const Sampler& sampler, uint64_
     return stream_flow(model, *ode, seed, first, count, batch_size, progress, take);
   const Shape& image = model.image_shape;
   Tensor labels = model.class_labels(std::min(batch_size, count));
-  const Model network = model.inference(labels, model.guidance);
+  const Model network = model.guided(labels);
   std::optional<ReverseChain> chain;  // of one batch size: a smaller last batch has its own
   const auto use_chain_of = [&](int64_t images) {
     if (!chain || chain->x().shape()[0] != images)

@@ -11,6 +11,7 @@
 
 #include "experiments/runner/build_info.h"
 #include "experiments/runner/evaluate.h"
+#include "experiments/runner/guiding_classifier.h"
 #include "experiments/runner/interrupt.h"
 #include "experiments/runner/loaded_run.h"
 #include "experiments/runner/memory_advice.h"
@@ -338,10 +339,25 @@ class Run {
     result["metrics"]["parameters"] = model_->parameters.count();
     result["metric_info"]["loss_final"] = {{"better", "lower"},
                                            {"of", "the mean over the last logged interval"}};
+    if (model_->classifies) add_accuracy(result);
     result["timing"] = {{"train_s", seconds}, {"peak_mem_bytes", peak_memory_bytes()}};
     result["finished"] = utc_now();
     folder_->write_json("result.json", result);
     write_run_json(name_of(outcome_.status));
+  }
+
+  void add_accuracy(Json& result) {
+    const Json at_noise =
+        classifier_accuracy(*model_, dataset_, config_.sampling.weights, config_.seed);
+    if (at_noise.is_null()) return;
+    double sum = 0;
+    for (const Json& accuracy : at_noise["accuracy"]) sum += accuracy.get<double>();
+    result["metrics"]["accuracy_test"] = sum / static_cast<double>(at_noise["accuracy"].size());
+    result["metric_info"]["accuracy_test"] = {
+        {"better", "higher"},
+        {"is", "the share of noisy held-out images whose class is told, a mean over timesteps"},
+        {"n", dataset_.test.count},
+        {"at", at_noise}};
   }
 
   void write_run_json(const std::string& status) const {

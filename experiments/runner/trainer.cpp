@@ -4,9 +4,11 @@
 #include <numeric>
 
 #include "diffusion/guidance.h"
+#include "experiments/runner/guiding_classifier.h"
 #include "framework/autograd/tape.h"
 #include "framework/ops/elementwise.h"
 #include "framework/ops/image_batch.h"
+#include "framework/ops/losses.h"
 #include "framework/ops/reduce.h"
 #include "framework/random/random.h"
 #include "framework/train/adam.h"
@@ -15,18 +17,29 @@ namespace ddpm {
 
 namespace {
 
-// How many classes the network is to know; 0: none.
-int64_t known_classes(const ConditioningOptions& conditioning, const Dataset& dataset) {
-  if (!conditioning.labels) return 0;
-  const auto check = [&](const Split& split, const char* what) {
+// The classes of the data, all of whose images must have one: `what` needs them.
+int64_t labelled_classes(const Dataset& dataset, const char* what) {
+  const auto check = [&](const Split& split, const char* which) {
     DDPM_CHECK(split.count == 0 || !split.labels.empty(),
-               "conditioning.labels: the {} images of data '{}' have no labels; false trains an "
-               "unconditional network",
-               what, dataset.name);
+               "{}: the {} images of data '{}' have no labels", what, which, dataset.name);
   };
   check(dataset.train, "training");
   check(dataset.test, "held-out");
   return std::ssize(dataset.class_names);
+}
+
+ImageGeometry geometry_of(const ExperimentConfig& config, const GaussianDiffusion& process,
+                          const Dataset& dataset) {
+  const Shape& image = dataset.image_shape;
+  ImageGeometry geometry{image[0], image[1], image[2], process.output_channels(image[2])};
+  if (config.model->classifies()) {
+    check_classifier(config);
+    geometry.output_channels = labelled_classes(dataset, "model: a network that classifies");
+  } else if (config.conditioning.labels) {
+    geometry.classes =
+        labelled_classes(dataset, "conditioning.labels (false trains an unconditional network)");
+  }
+  return geometry;
 }
 
 std::vector<int64_t> classes_to_draw(const std::vector<int64_t>& chosen, const Dataset& dataset,
@@ -47,14 +60,18 @@ std::vector<int64_t> classes_to_draw(const std::vector<int64_t>& chosen, const D
 
 DiffusionModel::DiffusionModel(ExperimentConfig& config, const Dataset& dataset, Device device)
     : process(std::move(config.diffusion), dataset.levels, DType::kF32, device),
-      geometry{dataset.image_shape[0], dataset.image_shape[1], dataset.image_shape[2],
-               process.output_channels(dataset.image_shape[2]),
-               known_classes(config.conditioning, dataset)},
+      geometry(geometry_of(config, process, dataset)),
       precision(config.precision == "bf16" ? DType::kBf16 : DType::kF32),
       image_shape(dataset.image_shape),
       classes(geometry.classes),
+      classifies(config.model->classifies()),
       conditioning(config.conditioning),
-      sampled(classes_to_draw(config.sampling.classes, dataset, classes)),
+      classifier(
+          config.sampling.classifier.empty()
+              ? nullptr
+              : load_classifier(config.sampling.classifier, process, dataset, config.precision)),
+      drawn_of(classifier ? classifier->geometry.output_channels : classes),
+      sampled(classes_to_draw(config.sampling.classes, dataset, drawn_of)),
       guidance(config.sampling.guidance) {
   check_guidance("sampling.guidance", guidance);
   network = config.model->build(Scope(parameters), geometry);
@@ -74,18 +91,33 @@ Model DiffusionModel::inference() const {
   };
 }
 
-Model DiffusionModel::inference(const Tensor& labels, double strength) const {
+Model DiffusionModel::inference(const Tensor& labels) const {
+  if (classes == 0) return inference();
+  return [this, labels](const Tensor& x, const Tensor& t) {
+    return (*network)(x, t, labels.slice(0, x.shape()[0]));
+  };
+}
+
+Model DiffusionModel::guided(const Tensor& labels) const {
+  if (classifier) {
+    const auto scores = [this](const Tensor& x, const Tensor& t) {
+      return (*classifier->network)(x, t);
+    };
+    return guide_by_classifier(process, inference(labels), scores, labels,
+                               classes == 0 ? guidance : guidance - 1);
+  }
   if (classes == 0) return inference();
   return guide(
       [this](const Tensor& x, const Tensor& t, const Tensor& of) { return (*network)(x, t, of); },
-      labels, static_cast<int32_t>(classes), strength, process.dtype());
+      labels, static_cast<int32_t>(classes), guidance, process.dtype());
 }
 
 void DiffusionModel::check_guidance(std::string_view what, double strength) const {
   DDPM_CHECK(strength >= 0, "{} {}: is 0 or more", what, strength);
+  if (classifier) return;
   DDPM_CHECK(strength == 1 || classes > 0,
-             "{} {}: guidance is of networks that know classes; this one was trained with "
-             "conditioning.labels false",
+             "{} {}: guidance is of networks that know classes, and this one was trained with "
+             "conditioning.labels false; a classifier can guide it, sampling.classifier",
              what, strength);
   DDPM_CHECK(strength == 1 || conditioning.label_dropout > 0,
              "{} {}: with conditioning.label_dropout 0 the network learned no unconditional model "
@@ -94,7 +126,7 @@ void DiffusionModel::check_guidance(std::string_view what, double strength) cons
 }
 
 Tensor DiffusionModel::class_labels(int64_t rows) const {
-  return classes == 0 ? Tensor() : Tensor::zeros({rows}, DType::kI32, process.device());
+  return drawn_of == 0 ? Tensor() : Tensor::zeros({rows}, DType::kI32, process.device());
 }
 
 void DiffusionModel::write_labels(std::span<const int32_t> classes, Tensor& labels) {
@@ -104,7 +136,7 @@ void DiffusionModel::write_labels(std::span<const int32_t> classes, Tensor& labe
 
 std::vector<int32_t> DiffusionModel::drawn_classes(int64_t first, int64_t count) const {
   std::vector<int32_t> drawn;
-  for (int64_t i = first; classes > 0 && i < first + count; ++i)
+  for (int64_t i = first; drawn_of > 0 && i < first + count; ++i)
     drawn.push_back(static_cast<int32_t>(sampled[static_cast<size_t>(i) % sampled.size()]));
   return drawn;
 }
@@ -127,9 +159,10 @@ Trainer::Trainer(DiffusionModel& model, const ExperimentConfig& config, const Da
       levels_(dataset.levels),
       flip_(dataset.flip),
       images_(upload_images(dataset.train, dataset.image_shape, model.process.device())),
-      labels_(model.classes == 0 ? Tensor()
-                                 : Tensor::from_host(dataset.train.labels, {dataset.train.count},
-                                                     model.process.device())),
+      labels_(model.classes == 0 && !model.classifies
+                  ? Tensor()
+                  : Tensor::from_host(dataset.train.labels, {dataset.train.count},
+                                      model.process.device())),
       state_(model.process.device()),
       loss_sum_(Tensor::zeros({1}, model.process.dtype(), model.process.device())),
       runner_(model.process.device(), [this] { run_step(); }) {
@@ -159,7 +192,7 @@ void Trainer::add_gradients(const Tensor& indices, const Tensor& flips,
   if (model_.process.loss().needs_second_noise()) second_noise = normal("train/second_noise");
   const DropoutSource dropout{seed_, state_.counter};
   const Model network = [&](const Tensor& x_t, const Tensor& at) {
-    return (*model_.network)(x_t, at, labels, &dropout);
+    return (*model_.network)(x_t, at, model_.classifies ? Tensor() : labels, &dropout);
   };
   const Model teacher = [&](const Tensor& x_t, const Tensor& at) {
     return (*teacher_->network)(x_t, at, labels);
@@ -167,11 +200,16 @@ void Trainer::add_gradients(const Tensor& indices, const Tensor& flips,
   const Model target = [&](const Tensor& x_t, const Tensor& at) {
     return (*target_->network)(x_t, at, labels);
   };
+  const auto losses_of = [&](const Tensor& at) {
+    if (distilled_)
+      return distilled_->losses({.student = network, .teacher = teacher, .target = target}, x0, at,
+                                noise);
+    if (model_.classifies)
+      return cross_entropy(network(model_.process.q_sample(x0, at, noise), at), labels);
+    return model_.process.training_losses(network, x0, at, noise, second_noise);
+  };
   Tape tape;
-  Tensor losses =
-      distilled_ ? distilled_->losses({.student = network, .teacher = teacher, .target = target},
-                                      x0, timesteps.t, noise)
-                 : model_.process.training_losses(network, x0, timesteps.t, noise, second_noise);
+  Tensor losses = losses_of(timesteps.t);
   timestep_sampler_.observe(timesteps.t, losses.detach());
   if (timesteps.weights) losses = multiply(losses, timesteps.weights);
   const Tensor loss = scale(mean(losses), 1 / static_cast<double>(parts_));
@@ -193,8 +231,9 @@ void Trainer::run_step() {
   const TimestepDraw timesteps = timestep_sampler_.draw(stream("train/timestep"), batch);
 
   Tensor labels;
-  if (labels_)
-    labels = withhold_labels(gather_labels(labels_, indices), model_.conditioning.label_dropout,
+  if (labels_) labels = gather_labels(labels_, indices);
+  if (model_.classes > 0)
+    labels = withhold_labels(labels, model_.conditioning.label_dropout,
                              static_cast<int32_t>(model_.classes), stream("train/label_dropout"));
 
   if (target_) {

@@ -19,7 +19,8 @@
 
 namespace ddpm {
 
-// The network of an experiment with its weights: what sampling and evaluation need.
+// The network of an experiment with its weights: what sampling and evaluation need. It may be a
+// classifier (layers/unet_classifier.h), which draws nothing but guides another model.
 class DiffusionModel {
  public:
   // Registers and initialises the weights, which compute in the precision of `config`; `config`
@@ -31,10 +32,12 @@ class DiffusionModel {
   Model inference() const;
   // Of a batch whose row n is of class labels[n] at the time: see class_labels and write_labels.
   // Where the network knows no classes, the same as above.
-  Model inference(const Tensor& labels, double guidance = 1) const;
+  Model inference(const Tensor& labels) const;
+  // The same, guided as `guidance` and `classifier` say: what images are drawn from.
+  Model guided(const Tensor& labels) const;
   // Throws a UserError that begins with `what` when the network cannot be guided that much.
   void check_guidance(std::string_view what, double guidance) const;
-  // Room for the classes of a batch, on the device; empty where the network knows none.
+  // Room for the classes of a batch, on the device; empty where images are drawn of none.
   Tensor class_labels(int64_t rows) const;
   static void write_labels(std::span<const int32_t> classes, Tensor& labels);
   // Those of the images first .. first + count - 1 of a seed: sampling.classes in turn.
@@ -47,7 +50,10 @@ class DiffusionModel {
   DType precision;         // that the network computes in
   Shape image_shape;       // (H, W, C)
   int64_t classes = 0;     // 0: the network knows none
+  bool classifies;
   ConditioningOptions conditioning;
+  std::unique_ptr<const DiffusionModel> classifier;  // sampling.classifier; null: none
+  int64_t drawn_of;  // classes that the network or the classifier tells apart; 0: it draws of none
   std::vector<int64_t> sampled;  // sampling.classes, all of them where that is empty
   double guidance = 1;           // sampling.guidance
 };

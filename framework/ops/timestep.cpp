@@ -10,10 +10,14 @@
 namespace ddpm {
 namespace {
 
+void check_count(const char* op, const Tensor& t, int64_t samples) {
+  DDPM_CHECK(t.shape()[0] == samples, "{}: {} timesteps for {} samples", op, t.shape()[0], samples);
+}
+
 void check_timesteps(const char* op, const Tensor& t, int64_t samples) {
   DDPM_CHECK(t.dtype() == DType::kI32 && t.shape().rank() == 1, "{}: t is {} {}, not (N) i32", op,
              name_of(t.dtype()), t.shape());
-  DDPM_CHECK(t.shape()[0] == samples, "{}: {} timesteps for {} samples", op, t.shape()[0], samples);
+  check_count(op, t, samples);
 }
 
 void check_real_timesteps(const char* op, const Tensor& t) {
@@ -27,11 +31,21 @@ void check_table(const char* op, const Tensor& table, DType dtype) {
              name_of(dtype));
 }
 
-void check_rows(const char* op, const Tensor& u, const Tensor& v, const Tensor& t) {
+void check_alike(const char* op, const Tensor& u, const Tensor& v) {
   DDPM_CHECK(u.shape().rank() > 0, "{}: the input is a scalar", op);
   DDPM_CHECK(u.shape() == v.shape() && u.dtype() == v.dtype(), "{}: {} {} and {} {} differ", op,
              name_of(u.dtype()), u.shape(), name_of(v.dtype()), v.shape());
+}
+
+void check_rows(const char* op, const Tensor& u, const Tensor& v, const Tensor& t) {
+  check_alike(op, u, v);
   check_timesteps(op, t, u.shape()[0]);
+}
+
+void check_real_rows(const char* op, const Tensor& u, const Tensor& v, const Tensor& t) {
+  check_alike(op, u, v);
+  check_real_timesteps(op, t);
+  check_count(op, t, u.shape()[0]);
 }
 
 }  // namespace
@@ -50,7 +64,7 @@ Tensor timestep_embedding(const Tensor& t, int64_t dimension, DType dtype) {
 
 Tensor timestep_mix(const Tensor& a, const Tensor& u, const Tensor& b, const Tensor& v,
                     const Tensor& t) {
-  check_rows("timestep_mix", u, v, t);
+  check_real_rows("timestep_mix", u, v, t);
   check_table("timestep_mix", a, u.dtype());
   check_table("timestep_mix", b, u.dtype());
   Tensor y = Tensor::like(u);
@@ -64,7 +78,7 @@ Tensor timestep_mix(const Tensor& a, const Tensor& u, const Tensor& b, const Ten
 }
 
 Tensor timestep_scale(const Tensor& a, const Tensor& u, const Tensor& t) {
-  check_rows("timestep_scale", u, u, t);
+  check_real_rows("timestep_scale", u, u, t);
   check_table("timestep_scale", a, u.dtype());
   Tensor y = Tensor::like(u);
   DDPM_DISPATCH(u.device(), timestep_mix_forward(a, u, Tensor(), Tensor(), t, y));
@@ -168,19 +182,20 @@ void timestep_embedding_forward(const Tensor& t, Tensor& y) {
 
 void timestep_mix_forward(const Tensor& a, const Tensor& u, const Tensor& b, const Tensor& v,
                           const Tensor& t, Tensor& y) {
-  const int32_t* steps = t.data<int32_t>();
   DDPM_FLOATS(y.dtype(), T, {
     const T* first = u.data<T>();
     const T* second = v ? v.data<T>() : nullptr;
     T* __restrict out = y.data<T>();
-    for_row_pieces(y, [&](int64_t n, int64_t begin, int64_t end) {
-      const T weight = a.data<T>()[steps[n]];
-      if (!second) {
-        for (int64_t i = begin; i < end; ++i) out[i] = weight * first[i];
-        return;
-      }
-      const T other = b.data<T>()[steps[n]];
-      for (int64_t i = begin; i < end; ++i) out[i] = weight * first[i] + other * second[i];
+    with_timesteps(t, [&](const auto* steps) {
+      for_row_pieces(y, [&](int64_t n, int64_t begin, int64_t end) {
+        const T weight = math::at_timestep(a.data<T>(), steps[n]);
+        if (!second) {
+          for (int64_t i = begin; i < end; ++i) out[i] = weight * first[i];
+          return;
+        }
+        const T other = math::at_timestep(b.data<T>(), steps[n]);
+        for (int64_t i = begin; i < end; ++i) out[i] = weight * first[i] + other * second[i];
+      });
     });
   });
 }

@@ -47,21 +47,23 @@ __global__ void timestep_sum_kernel(const T* table, Terms<T> terms, const int32_
   y[i] = sum;
 }
 
-template <class T>
+template <class T, class Step>
 struct Mix {
   const T *a, *b;
-  const int32_t* t;
+  const Step* t;
   __device__ auto operator()(int64_t n) const {
-    return [a_t = a[t[n]], b_t = b[t[n]]](T u, T v) { return a_t * u + b_t * v; };
+    return [a_t = math::at_timestep(a, t[n]), b_t = math::at_timestep(b, t[n])](T u, T v) {
+      return a_t * u + b_t * v;
+    };
   }
 };
 
-template <class T>
+template <class T, class Step>
 struct ScaleRow {
   const T* a;
-  const int32_t* t;
+  const Step* t;
   __device__ auto operator()(int64_t n) const {
-    return [a_t = a[t[n]]](T u) { return a_t * u; };
+    return [a_t = math::at_timestep(a, t[n])](T u) { return a_t * u; };
   }
 };
 
@@ -116,12 +118,13 @@ void timestep_embedding_forward(const Tensor& t, Tensor& y) {
 
 void timestep_mix_forward(const Tensor& a, const Tensor& u, const Tensor& b, const Tensor& v,
                           const Tensor& t, Tensor& y) {
-  const int32_t* steps = t.data<int32_t>();
   DDPM_FLOATS(y.dtype(), T, {
-    if (v)
-      row_map<T>(Mix<T>{a.data<T>(), b.data<T>(), steps}, y, u, v);
-    else
-      row_map<T>(ScaleRow<T>{a.data<T>(), steps}, y, u);
+    with_timesteps(t, [&]<class Step>(const Step* steps) {
+      if (v)
+        row_map<T>(Mix<T, Step>{a.data<T>(), b.data<T>(), steps}, y, u, v);
+      else
+        row_map<T>(ScaleRow<T, Step>{a.data<T>(), steps}, y, u);
+    });
   });
 }
 

@@ -22,7 +22,8 @@ Tensor same_timestep(int32_t t, int64_t count, Device device);
 Tensor timestep_embedding(const Tensor& t, int64_t dimension, DType dtype);
 
 // y[n] = a[t[n]] * u[n] + b[t[n]] * v[n] for rows of any shape. One op serves q(x_t | x_0), the
-// training target, the x_0 estimate, the posterior mean and DDIM. -> shape of u
+// training target, the x_0 estimate, the posterior mean and DDIM. t is (N) i32, or f64 in [0, T -
+// 1]: between timesteps tables are linear. -> shape of u
 Tensor timestep_mix(const Tensor& a, const Tensor& u, const Tensor& b, const Tensor& v,
                     const Tensor& t);
 // y[n] = a[t[n]] * u[n]
@@ -68,6 +69,20 @@ void with_timesteps(const Tensor& t, F&& f) {
 }
 
 namespace math {
+
+// A table at a timestep, or between two.
+template <class T>
+DDPM_HD T at_timestep(const T* table, int32_t t) {
+  return table[t];
+}
+template <class T>
+DDPM_HD T at_timestep(const T* table, double t) {
+  const auto below = static_cast<int64_t>(t);
+  const double share = t - static_cast<double>(below);
+  if (share == 0) return table[below];
+  return static_cast<T>((1 - share) * static_cast<double>(table[below]) +
+                        share * static_cast<double>(table[below + 1]));
+}
 
 // Element i of an embedding. Angles reach 1000 and more: in double, their error stays below f32's.
 struct TimestepEmbedding {

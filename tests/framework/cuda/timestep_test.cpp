@@ -67,6 +67,14 @@ TEST_F(CudaTimestep, RowsAreCutIntoBlocks) {
           return timestep_mix(table(d), rows("u", d), table(d), rows("v", d), t(d));
         },
         tolerance);
+    const auto real = [](Device device) {
+      return Tensor::from_host<double>({2.75, 0, 1.5}, {3}, device);
+    };
+    expect_same<float>(
+        [&](Device d) {
+          return timestep_mix(table(d), rows("u", d), table(d), rows("v", d), real(d));
+        },
+        tolerance);
     expect_same<float>([&](Device d) { return timestep_fill(table(d), t(d), {3, columns}); }, 0);
     expect_same<float>(
         [&](Device d) { return where_first_timestep(t(d), rows("u", d), rows("v", d)); }, 0);

@@ -40,6 +40,15 @@ TEST(TimestepFill, RepeatsTheEntryOfEachSample) {
   EXPECT_EQ(y.to_host<float>(), (std::vector<float>{12, 12, 10, 10}));
 }
 
+TEST(TimestepScale, IsLinearBetweenTimesteps) {
+  const Tensor table = Tensor::from_host<double>({10, 20, 50}, {3}, Device::kCpu);
+  const Tensor t = Tensor::from_host<double>({0.25, 1.5, 2}, {3}, Device::kCpu);
+  const Tensor u = Tensor::from_host<double>({1, 2, 3}, {3, 1}, Device::kCpu);
+  EXPECT_EQ(timestep_scale(table, u, t).to_host<double>(), (std::vector<double>{12.5, 70, 150}));
+  EXPECT_EQ(timestep_mix(table, u, table, u, t).to_host<double>(),
+            (std::vector<double>{25, 140, 300}));
+}
+
 TEST(AncestralStep, AddsNoNoiseAtTheFirstTimestep) {
   const Tensor mean = Tensor::from_host<double>({1, 2, 3, 4}, {2, 2}, Device::kCpu);
   const Tensor log_variance =
