@@ -1,6 +1,8 @@
 // Networks that are told classes: training, drawing, and what cannot be asked of them.
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "experiments/runner/sampling.h"
 #include "experiments/runner/trainer.h"
 
@@ -114,6 +116,19 @@ TEST(Conditioning, PartsOfABatchWithholdTheSameLabels) {
   parts.trainer.step();
   // Rounding apart: a label withheld in one and not in the other would change the loss by more.
   EXPECT_NEAR(whole.trainer.read_mean_loss(), parts.trainer.read_mean_loss(), 1e-5);
+}
+
+TEST(Conditioning, AClassifierLearnsTheClassesOfNoisyImages) {
+  Session session({"model.name=unet_classifier", "conditioning.labels=false"});
+  EXPECT_EQ(session.model.classes, 0) << "it is told none";
+  session.trainer.step();
+  const double before = session.trainer.read_mean_loss();
+  EXPECT_NEAR(before, std::log(2.0), 0.1) << "it begins with no preference";
+  for (int i = 0; i < 200; ++i) session.trainer.step();
+  session.trainer.reset_loss();
+  for (int i = 0; i < 20; ++i) session.trainer.step();
+  EXPECT_LT(session.trainer.read_mean_loss(), before / 2);
+  expect_refused({"model.name=unet_classifier"}, "is not told the class");
 }
 
 TEST(Conditioning, RefusesWhatTheNetworkCannotKnow) {
